@@ -1,0 +1,19 @@
+"""Writes the kernel files as byte arrays: embed.py OUTPUT.c FILE.cl ..."""
+import os
+import sys
+
+output, files = sys.argv[1], sys.argv[2:]
+lines = ['#include "cl/embedded.h"', ""]
+for number, path in enumerate(files):
+    with open(path, "rb") as source:
+        data = source.read() + b"\0"
+    lines.append(f"static const char file_{number}[] = {{")
+    for start in range(0, len(data), 24):
+        lines.append("    " + "".join(f"{byte}," for byte in data[start : start + 24]))
+    lines.append("};")
+lines.append("const struct thaw_embedded_file thaw_embedded_files[] = {")
+for number, path in enumerate(files):
+    lines.append(f'    {{"{os.path.basename(path)}", file_{number}}},')
+lines += ["};", f"const int thaw_embedded_file_count = {len(files)};", ""]
+with open(output, "w", encoding="utf-8") as target:
+    target.write("\n".join(lines))
