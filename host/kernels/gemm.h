@@ -1,0 +1,42 @@
+/* Matrix product: one problem, several measured candidates, in the pattern of kernels/conv.h.
+ * Row-major C[m][n] = op(A) op(B) + beta * C in floats; list: `gemm_candidates` of meson.build. */
+#ifndef THAW_KERNELS_GEMM_H
+#define THAW_KERNELS_GEMM_H
+
+#include "cl/cl.h"
+
+struct thaw_gemm_problem {
+    int m, n, k;
+    bool transpose_a;  /* A is stored [k][m] */
+    bool transpose_b;  /* B is stored [n][k] */
+    int lda, ldb, ldc; /* row strides in floats */
+    bool accumulate;   /* beta = 1, else 0 */
+};
+
+struct thaw_gemm_run {
+    cl_mem a, b, c, workspace;
+    size_t a_offset, b_offset, c_offset; /* in floats */
+};
+
+struct thaw_gemm_state {
+    thaw_kernel *kernels[4];
+};
+
+struct thaw_gemm_candidate {
+    const char *name, *summary;
+    bool (*applies)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
+    bool (*recommended)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
+    size_t (*workspace_bytes)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
+    thaw_status (*prepare)(thaw_device *, const struct thaw_gemm_problem *,
+                           struct thaw_gemm_state *);
+    thaw_status (*run)(thaw_device *, const struct thaw_gemm_problem *,
+                       const struct thaw_gemm_state *, const struct thaw_gemm_run *);
+};
+extern const struct thaw_gemm_candidate *const thaw_gemm_candidates[];
+extern const size_t thaw_gemm_candidate_count;
+
+/* As thaw_conv_select, for matrix products. */
+thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
+                             const char *forced, const struct thaw_gemm_candidate **ret_candidate);
+
+#endif
