@@ -35,7 +35,7 @@
 #endif
 
 // Philox4x32-10 (Salmon et al., SC 2011): the same draws as host/core/rng.c.
-inline uint4 philox(uint4 c, uint2 k) {
+static uint4 philox(uint4 c, uint2 k) {
     for (int round = 0; round < 10; round++) {
         uint hi0 = mul_hi(0xD2511F53u, c.x), lo0 = 0xD2511F53u * c.x;
         uint hi1 = mul_hi(0xCD9E8D57u, c.z), lo1 = 0xCD9E8D57u * c.z;

@@ -40,7 +40,8 @@ const char *thaw_cl_error_name(cl_int code);
 thaw_status thaw_cl_check(cl_int code, const char *what);
 
 /* ---- buffers ------------------------------------------------------------------------------------
- * A buffer is a cl_mem; sizes and offsets are in bytes. All transfers block. */
+ * A buffer is a cl_mem; sizes and offsets are in bytes. Reads and writes block; zeroing and copying
+ * are queued. A buffer that does not fit is THAW_ERROR_RUNTIME with the sizes and a hint. */
 thaw_status thaw_buffer_create(thaw_device *device, size_t size_bytes,
                                cl_mem *ret_buffer); /* zeroed */
 /* A window of `parent`; offset must be a multiple of caps->base_align_bytes. */

@@ -1,0 +1,161 @@
+#include <stdlib.h>
+
+#include "cl/internal.h"
+
+#define MIB (1024.0 * 1024.0)
+
+/* Goes with a buffer: the last release of the buffer gives its bytes back. */
+struct buffer_record {
+    struct thaw_memory_count *memory;
+    size_t size_bytes;
+};
+
+void thaw_memory_count_release(struct thaw_memory_count *count) {
+    if (count && atomic_fetch_sub(&count->references, 1) == 1)
+        free(count);
+}
+
+/* The implementation may call this from a thread of its own. */
+static void CL_CALLBACK buffer_released(cl_mem buffer, void *user) {
+    (void)buffer;
+    struct buffer_record *record = user;
+    atomic_fetch_sub(&record->memory->now_bytes, record->size_bytes);
+    thaw_memory_count_release(record->memory);
+    free(record);
+}
+
+thaw_status thaw_fail_memory(const thaw_device *device, size_t size_bytes, cl_int code) {
+    const struct thaw_device_caps *caps = &device->caps;
+    thaw_status status = thaw_fail(
+        THAW_ERROR_RUNTIME,
+        "\"%s\" can't hold a buffer of %.1f MiB: %s (%.1f MiB are in use, %.1f MiB is the device's "
+        "memory, %.1f MiB its largest buffer)",
+        device->info.name, (double)size_bytes / MIB, thaw_cl_error_name(code),
+        (double)atomic_load(&device->memory->now_bytes) / MIB,
+        (double)caps->global_memory_bytes / MIB, (double)caps->max_allocation_bytes / MIB);
+    return thaw_hint(status,
+                     "a smaller batch or image size needs less; so does a stage that trains "
+                     "fewer layers; --device picks another device");
+}
+
+/* Counts the buffer and arranges for its bytes to be given back. */
+static thaw_status buffer_count(thaw_device *device, cl_mem buffer, size_t size_bytes) {
+    struct buffer_record *record = malloc(sizeof *record);
+    if (!record)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory while creating a buffer");
+    *record = (struct buffer_record){device->memory, size_bytes};
+    cl_int code = clSetMemObjectDestructorCallback(buffer, buffer_released, record);
+    if (code != CL_SUCCESS) {
+        free(record);
+        return thaw_cl_check(code, "clSetMemObjectDestructorCallback");
+    }
+    atomic_fetch_add(&device->memory->references, 1);
+    uint64_t now = atomic_fetch_add(&device->memory->now_bytes, size_bytes) + size_bytes;
+    if (now > atomic_load(&device->memory->peak_bytes)) /* only this thread creates */
+        atomic_store(&device->memory->peak_bytes, now);
+    return THAW_OK;
+}
+
+thaw_status thaw_buffer_create(thaw_device *device, size_t size_bytes, cl_mem *ret_buffer) {
+    const struct thaw_device_caps *caps = &device->caps;
+    if (size_bytes == 0)
+        return thaw_fail(THAW_ERROR_RUNTIME, "a buffer of 0 bytes was asked for");
+    /* Checked here because implementations allocate lazily: without this, a host that overcommits
+     * would kill the process at the first touch. */
+    uint64_t now = atomic_load(&device->memory->now_bytes);
+    if (size_bytes > caps->max_allocation_bytes)
+        return thaw_fail_memory(device, size_bytes, CL_INVALID_BUFFER_SIZE);
+    if (size_bytes > caps->global_memory_bytes || now > caps->global_memory_bytes - size_bytes)
+        return thaw_fail_memory(device, size_bytes, CL_MEM_OBJECT_ALLOCATION_FAILURE);
+    cl_int code = CL_SUCCESS;
+    cl_mem buffer = clCreateBuffer(device->context, CL_MEM_READ_WRITE, size_bytes, NULL, &code);
+    if (code != CL_SUCCESS)
+        return thaw_fail_memory(device, size_bytes, code);
+    thaw_status status = buffer_count(device, buffer, size_bytes);
+    /* Filling makes a lazy implementation allocate; finishing makes it say so. */
+    if (status == THAW_OK)
+        status = thaw_buffer_zero(device, buffer, 0, size_bytes);
+    if (status == THAW_OK && (code = clFinish(device->queue)) != CL_SUCCESS)
+        status = thaw_fail_memory(device, size_bytes, code);
+    if (status != THAW_OK) {
+        thaw_buffer_destroy(&buffer);
+        return status;
+    }
+    *ret_buffer = buffer;
+    return THAW_OK;
+}
+
+thaw_status thaw_buffer_sub(cl_mem parent, size_t offset_bytes, size_t size_bytes,
+                            cl_mem *ret_buffer) {
+    cl_buffer_region region = {offset_bytes, size_bytes};
+    cl_int code = CL_SUCCESS;
+    cl_mem buffer =
+        clCreateSubBuffer(parent, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+    if (code != CL_SUCCESS)
+        return thaw_fail(THAW_ERROR_RUNTIME, "a window of %zu bytes at %zu of a buffer: %s",
+                         size_bytes, offset_bytes, thaw_cl_error_name(code));
+    *ret_buffer = buffer;
+    return THAW_OK;
+}
+
+void thaw_buffer_destroy(cl_mem *buffer) {
+    if (buffer && *buffer) {
+        clReleaseMemObject(*buffer);
+        *buffer = NULL;
+    }
+}
+
+static thaw_status check_transfer(cl_int code, const char *what, size_t offset_bytes,
+                                  size_t size_bytes) {
+    if (code == CL_SUCCESS)
+        return THAW_OK;
+    return thaw_fail(THAW_ERROR_RUNTIME, "%s %zu bytes at %zu of a buffer: %s", what, size_bytes,
+                     offset_bytes, thaw_cl_error_name(code));
+}
+
+thaw_status thaw_buffer_write(thaw_device *device, cl_mem buffer, size_t offset_bytes,
+                              const void *bytes, size_t size_bytes) {
+    if (size_bytes == 0)
+        return THAW_OK;
+    return check_transfer(clEnqueueWriteBuffer(device->queue, buffer, CL_TRUE, offset_bytes,
+                                               size_bytes, bytes, 0, NULL, NULL),
+                          "writing", offset_bytes, size_bytes);
+}
+
+thaw_status thaw_buffer_read(thaw_device *device, cl_mem buffer, size_t offset_bytes,
+                             void *ret_bytes, size_t size_bytes) {
+    if (size_bytes == 0)
+        return THAW_OK;
+    return check_transfer(clEnqueueReadBuffer(device->queue, buffer, CL_TRUE, offset_bytes,
+                                              size_bytes, ret_bytes, 0, NULL, NULL),
+                          "reading", offset_bytes, size_bytes);
+}
+
+thaw_status thaw_buffer_zero(thaw_device *device, cl_mem buffer, size_t offset_bytes,
+                             size_t size_bytes) {
+    if (size_bytes == 0)
+        return THAW_OK;
+    /* The pattern's size must divide both; drivers fill faster with a large one. */
+    static const unsigned char zeros[128];
+    size_t pattern = sizeof zeros;
+    while (pattern > 1 && (offset_bytes % pattern || size_bytes % pattern))
+        pattern /= 2;
+    return check_transfer(clEnqueueFillBuffer(device->queue, buffer, zeros, pattern, offset_bytes,
+                                              size_bytes, 0, NULL, NULL),
+                          "zeroing", offset_bytes, size_bytes);
+}
+
+thaw_status thaw_buffer_copy(thaw_device *device, cl_mem from, size_t from_offset_bytes, cl_mem to,
+                             size_t to_offset_bytes, size_t size_bytes) {
+    if (size_bytes == 0)
+        return THAW_OK;
+    return check_transfer(clEnqueueCopyBuffer(device->queue, from, to, from_offset_bytes,
+                                              to_offset_bytes, size_bytes, 0, NULL, NULL),
+                          "copying", from_offset_bytes, size_bytes);
+}
+
+void thaw_device_memory(const thaw_device *device, uint64_t *ret_now_bytes,
+                        uint64_t *ret_peak_bytes) {
+    *ret_now_bytes = atomic_load(&device->memory->now_bytes);
+    *ret_peak_bytes = atomic_load(&device->memory->peak_bytes);
+}

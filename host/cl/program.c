@@ -1,0 +1,248 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "cl/internal.h"
+#include "core/log.h"
+#include "core/text.h"
+
+/* -cl-fast-relaxed-math is left out on purpose: it implies finite-math-only, and checks for NaN
+ * would vanish. */
+#define BUILD_OPTIONS "-cl-std=CL1.2 -cl-mad-enable -cl-no-signed-zeros"
+
+/* One file built with one set of defines. */
+struct thaw_program {
+    UT_hash_handle hh;
+    char *key; /* "<file> <defines>" */
+    char *file, *defines;
+    cl_program program; /* NULL for pseudo-kernels */
+    thaw_kernel *kernels;
+};
+
+static void kernel_destroy(thaw_kernel *kernel) {
+    if (kernel->kernel)
+        clReleaseKernel(kernel->kernel);
+    free((char *)kernel->name);
+    free(kernel);
+}
+
+static void program_destroy(struct thaw_program *program) {
+    if (!program)
+        return;
+    while (program->kernels) {
+        thaw_kernel *kernel = program->kernels;
+        program->kernels = kernel->next;
+        kernel_destroy(kernel);
+    }
+    if (program->program)
+        clReleaseProgram(program->program);
+    free(program->key);
+    free(program->file);
+    free(program->defines);
+    free(program);
+}
+
+void thaw_programs_destroy(thaw_device *device) {
+    struct thaw_program *program, *next;
+    HASH_ITER(hh, device->programs, program, next) {
+        HASH_DEL(device->programs, program);
+        program_destroy(program);
+    }
+}
+
+void thaw_kernels_visit(const thaw_device *device, void (*visit)(thaw_kernel *, void *),
+                        void *user) {
+    for (struct thaw_program *p = device->programs; p; p = p->hh.next)
+        for (thaw_kernel *kernel = p->kernels; kernel; kernel = kernel->next)
+            visit(kernel, user);
+}
+
+static const char *find_in(const struct thaw_embedded_file *files, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return files[i].text;
+    return NULL;
+}
+
+static const char *find_file(const thaw_device *device, const char *name) {
+    const char *text = find_in(thaw_embedded_files, thaw_embedded_file_count, name);
+    return text ? text : find_in(device->extra_files, device->extra_file_count, name);
+}
+
+static thaw_status fail_build(const thaw_device *device, const struct thaw_program *program,
+                              cl_program cl, cl_int code) {
+    size_t size = 0;
+    char *log = NULL;
+    if (clGetProgramBuildInfo(cl, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS)
+        log = calloc(1, size + 1);
+    if (log)
+        clGetProgramBuildInfo(cl, device->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+    thaw_status status =
+        thaw_fail(THAW_ERROR_RUNTIME, "%s (%s) does not compile on \"%s\": %s\n%s", program->file,
+                  program->defines, device->info.name, thaw_cl_error_name(code), log ? log : "");
+    free(log);
+    return status;
+}
+
+static thaw_status build(thaw_device *device, const struct thaw_program *program,
+                         cl_program *ret_program) {
+    const char *common = find_file(device, "common.cl"), *text = find_file(device, program->file);
+    if (!common || !text)
+        return thaw_fail(THAW_ERROR_RUNTIME, "there is no kernel file \"%s\"", program->file);
+    char line[256]; /* makes the compiler's messages name the file */
+    snprintf(line, sizeof line, "\n#line 1 \"%s\"\n", program->file);
+    const char *parts[] = {"#line 1 \"common.cl\"\n", common, line, text};
+    cl_int code = CL_SUCCESS;
+    cl_program cl = clCreateProgramWithSource(device->context, 4, parts, NULL, &code);
+    if (code != CL_SUCCESS)
+        return thaw_cl_check(code, "clCreateProgramWithSource");
+    char options[sizeof BUILD_OPTIONS + THAW_DEFINES_SIZE + 1];
+    snprintf(options, sizeof options, "%s %s", BUILD_OPTIONS, program->defines);
+    code = clBuildProgram(cl, 1, &device->id, options, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        thaw_status status = fail_build(device, program, cl, code);
+        clReleaseProgram(cl);
+        return status;
+    }
+    thaw_log(THAW_LOG_DEBUG, "built %s (%s)", program->file, program->defines);
+    *ret_program = cl;
+    return THAW_OK;
+}
+
+/* Finds or makes the record; a new one has no cl_program yet. */
+static thaw_status program_get(thaw_device *device, const char *file, const char *defines,
+                               struct thaw_program **ret_program) {
+    char key[THAW_DEFINES_SIZE + 256];
+    int length = snprintf(key, sizeof key, "%s %s", file, defines);
+    if (length < 0 || (size_t)length >= sizeof key)
+        return thaw_fail(THAW_ERROR_RUNTIME, "%s: the defines are too long: %.100s...", file,
+                         defines);
+    struct thaw_program *program = NULL;
+    HASH_FIND(hh, device->programs, key, (size_t)length, program);
+    if (!program) {
+        program = calloc(1, sizeof *program);
+        if (program) {
+            program->key = strdup(key);
+            program->file = strdup(file);
+            program->defines = strdup(defines);
+        }
+        if (!program || !program->key || !program->file || !program->defines) {
+            program_destroy(program);
+            return thaw_fail(THAW_ERROR_MEMORY, "out of memory while building %s", file);
+        }
+        HASH_ADD_KEYPTR(hh, device->programs, program->key, (size_t)length, program);
+    }
+    *ret_program = program;
+    return THAW_OK;
+}
+
+/* Fills in what the OpenCL kernel says of itself. */
+static thaw_status kernel_open(thaw_device *device, const struct thaw_program *program,
+                               thaw_kernel *kernel) {
+    cl_int code = CL_SUCCESS;
+    kernel->kernel = clCreateKernel(program->program, kernel->name, &code);
+    if (code == CL_INVALID_KERNEL_NAME)
+        return thaw_fail(THAW_ERROR_RUNTIME, "%s has no kernel \"%s\"", program->file,
+                         kernel->name);
+    if (code == CL_SUCCESS)
+        code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof kernel->argument_count,
+                               &kernel->argument_count, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetKernelWorkGroupInfo(kernel->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
+                                        sizeof kernel->max_group, &kernel->max_group, NULL);
+    if (code != CL_SUCCESS)
+        return thaw_fail(THAW_ERROR_RUNTIME, "kernel %s of %s (%s): %s", kernel->name,
+                         program->file, program->defines, thaw_cl_error_name(code));
+    return THAW_OK;
+}
+
+static thaw_status kernel_get(thaw_device *device, struct thaw_program *program, const char *name,
+                              thaw_kernel **ret_kernel) {
+    for (thaw_kernel *kernel = program->kernels; kernel; kernel = kernel->next)
+        if (strcmp(kernel->name, name) == 0) {
+            *ret_kernel = kernel;
+            return THAW_OK;
+        }
+    thaw_kernel *kernel = calloc(1, sizeof *kernel);
+    if (kernel)
+        kernel->name = strdup(name);
+    if (!kernel || !kernel->name) {
+        free(kernel);
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory while building kernel %s", name);
+    }
+    kernel->file = program->file;
+    kernel->defines = program->defines;
+    thaw_status status = program->program ? kernel_open(device, program, kernel) : THAW_OK;
+    if (status != THAW_OK) {
+        kernel_destroy(kernel);
+        return status;
+    }
+    kernel->next = program->kernels;
+    program->kernels = kernel;
+    *ret_kernel = kernel;
+    return THAW_OK;
+}
+
+thaw_status thaw_kernel_get(thaw_device *device, const char *file, const char *name,
+                            const char *defines, thaw_kernel **ret_kernel) {
+    struct thaw_program *program = NULL;
+    THAW_TRY(program_get(device, file, defines ? defines : "", &program));
+    if (!program->program) {
+        thaw_status status = build(device, program, &program->program);
+        if (status != THAW_OK) {
+            HASH_DEL(device->programs, program);
+            program_destroy(program);
+            return status;
+        }
+    }
+    return kernel_get(device, program, name, ret_kernel);
+}
+
+thaw_status thaw_kernel_get_pseudo(thaw_device *device, const char *file, const char *name,
+                                   const char *defines, thaw_kernel **ret_kernel) {
+    struct thaw_program *program = NULL;
+    THAW_TRY(program_get(device, file, defines, &program));
+    return kernel_get(device, program, name, ret_kernel);
+}
+
+size_t thaw_kernel_max_group(const thaw_kernel *kernel) {
+    return kernel->max_group;
+}
+
+static void append_define(struct thaw_defines *defines, const char *text, int length) {
+    if (defines->failed)
+        return;
+    size_t need = (size_t)length + (defines->length > 0);
+    if (length < 0 || defines->length + need >= sizeof defines->text) {
+        defines->failed = true;
+        return;
+    }
+    defines->length +=
+        (size_t)snprintf(defines->text + defines->length, sizeof defines->text - defines->length,
+                         "%s%s", defines->length > 0 ? " " : "", text);
+}
+
+void thaw_define_text(struct thaw_defines *defines, const char *name, const char *value) {
+    char text[THAW_DEFINES_SIZE];
+    int length = snprintf(text, sizeof text, "-D%s=%s", name, value);
+    append_define(defines, text, length < (int)sizeof text ? length : -1);
+}
+
+void thaw_define_int(struct thaw_defines *defines, const char *name, int64_t value) {
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    thaw_define_text(defines, name, text);
+}
+
+/* Nine digits give back the same float; the exponent and the suffix keep it from being an int or a
+ * double. */
+void thaw_define_float(struct thaw_defines *defines, const char *name, double value) {
+    char text[48];
+    if (isfinite(value))
+        snprintf(text, sizeof text, "%.8ef", value);
+    else
+        snprintf(text, sizeof text, isnan(value) ? "NAN" : value > 0 ? "INFINITY" : "-INFINITY");
+    thaw_define_text(defines, name, text);
+}
