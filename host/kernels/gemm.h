@@ -3,7 +3,7 @@
 #ifndef THAW_KERNELS_GEMM_H
 #define THAW_KERNELS_GEMM_H
 
-#include "cl/cl.h"
+#include "kernels/tile.h"
 
 struct thaw_gemm_problem {
     int m, n, k;
@@ -20,13 +20,18 @@ struct thaw_gemm_run {
 
 struct thaw_gemm_state {
     thaw_kernel *kernels[4];
+    struct thaw_tile tile; /* of candidates with local-memory tiles */
 };
 
+/* A prepared candidate also runs problems with smaller m, n, k, other row strides and the other
+ * `accumulate`; transposes stay as they were. Neither workspace nor beta = 0 read what C holds. */
 struct thaw_gemm_candidate {
     const char *name, *summary;
     bool (*applies)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
-    bool (*recommended)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
-    size_t (*workspace_bytes)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
+    bool (*recommended)(const struct thaw_gemm_problem *,
+                        const struct thaw_device_caps *); /* NULL: always */
+    size_t (*workspace_bytes)(const struct thaw_gemm_problem *,
+                              const struct thaw_device_caps *); /* NULL: 0 */
     thaw_status (*prepare)(thaw_device *, const struct thaw_gemm_problem *,
                            struct thaw_gemm_state *);
     thaw_status (*run)(thaw_device *, const struct thaw_gemm_problem *,
@@ -38,5 +43,9 @@ extern const size_t thaw_gemm_candidate_count;
 /* As thaw_conv_select, for matrix products. */
 thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
                              const char *forced, const struct thaw_gemm_candidate **ret_candidate);
+
+/* The largest workspace that any candidate which applies would ask for. */
+size_t thaw_gemm_workspace_max(const struct thaw_gemm_problem *problem,
+                               const struct thaw_device_caps *caps);
 
 #endif

@@ -64,3 +64,8 @@ void test_compare(const float *actual, const double *expected, size_t count, dou
         fail_msg("%s: %zu of %zu differ, worst at %zu: got %.9g, expected %.9g (atol %g, rtol %g)",
                  what, bad, count, worst, (double)actual[worst], expected[worst], atol, rtol);
 }
+
+bool test_small(void) {
+    const char *value = getenv("THAW_TEST_SMALL");
+    return value && strcmp(value, "1") == 0;
+}

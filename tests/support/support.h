@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,5 +37,8 @@ void test_random(float *data, size_t count, uint32_t seed, float low, float high
  * place. */
 void test_compare(const float *actual, const double *expected, size_t count, double atol,
                   double rtol, const char *what);
+
+/* THAW_TEST_SMALL=1 asks for a small subset of the shapes, for simulators and slow devices. */
+bool test_small(void);
 
 #endif

@@ -1,0 +1,69 @@
+#include "kernels/gemm.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/text.h"
+
+#define X(name) extern const struct thaw_gemm_candidate thaw_gemm_##name;
+#include "gemm_candidates.inc"
+#undef X
+
+#define X(name) &thaw_gemm_##name,
+const struct thaw_gemm_candidate *const thaw_gemm_candidates[] = {
+#include "gemm_candidates.inc"
+};
+#undef X
+const size_t thaw_gemm_candidate_count =
+    sizeof thaw_gemm_candidates / sizeof thaw_gemm_candidates[0];
+
+static thaw_status find_by_name(const char *name, const struct thaw_gemm_candidate **ret_found) {
+    const char *names[sizeof thaw_gemm_candidates / sizeof thaw_gemm_candidates[0]];
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
+        names[i] = thaw_gemm_candidates[i]->name;
+        if (strcmp(name, names[i]) == 0) {
+            *ret_found = thaw_gemm_candidates[i];
+            return THAW_OK;
+        }
+    }
+    const char *nearest = thaw_nearest(name, names, thaw_gemm_candidate_count);
+    return thaw_fail(THAW_ERROR_INPUT, "unknown matrix product '%s'%s%s%s", name,
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
+}
+
+thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
+                             const char *forced, const struct thaw_gemm_candidate **ret_candidate) {
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
+    if (forced) {
+        const struct thaw_gemm_candidate *found = NULL;
+        THAW_TRY(find_by_name(forced, &found));
+        if (found->applies(problem, caps)) {
+            *ret_candidate = found;
+            return THAW_OK;
+        }
+    }
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
+        const struct thaw_gemm_candidate *candidate = thaw_gemm_candidates[i];
+        if (candidate->applies(problem, caps) &&
+            (!candidate->recommended || candidate->recommended(problem, caps))) {
+            *ret_candidate = candidate;
+            return THAW_OK;
+        }
+    }
+    return thaw_fail(THAW_ERROR_UNSUPPORTED, "no matrix product of %d x %d x %d for this device",
+                     problem->m, problem->n, problem->k);
+}
+
+size_t thaw_gemm_workspace_max(const struct thaw_gemm_problem *problem,
+                               const struct thaw_device_caps *caps) {
+    size_t most = 0;
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
+        const struct thaw_gemm_candidate *candidate = thaw_gemm_candidates[i];
+        if (!candidate->workspace_bytes || !candidate->applies(problem, caps))
+            continue;
+        size_t bytes = candidate->workspace_bytes(problem, caps);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}

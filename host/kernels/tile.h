@@ -1,0 +1,45 @@
+/* Local-memory tiles of the GPU kernels (cl/gemm_tiled.cl, cl/conv_implicit.cl): a work-group of
+ * group_x * group_y items computes a tile of rows * group_y by columns * group_x sums, `depth` of
+ * the inner dimension at a time, each item rows x columns of them in registers. */
+#ifndef THAW_KERNELS_TILE_H
+#define THAW_KERNELS_TILE_H
+
+#include "cl/cl.h"
+
+/* No tile has a smaller work-group. */
+#define THAW_TILE_GROUP_MIN 64
+
+struct thaw_tile {
+    int group_x, group_y; /* x runs along the columns */
+    int rows, columns;    /* per item; multiples of 4 */
+    int depth;
+};
+
+static inline size_t thaw_tile_height(const struct thaw_tile *tile) {
+    return (size_t)(tile->group_y * tile->rows);
+}
+static inline size_t thaw_tile_width(const struct thaw_tile *tile) {
+    return (size_t)(tile->group_x * tile->columns);
+}
+
+/* Whether the device can run the smallest tile. */
+bool thaw_tile_possible(const struct thaw_device_caps *caps);
+
+/* The tile for `batches` products of m x n on this device whose work-group has at most max_group
+ * items (caps->max_work_group_size, or a compiled kernel's own limit). */
+struct thaw_tile thaw_tile_choose(size_t m, size_t n, size_t batches, size_t max_group,
+                                  const struct thaw_device_caps *caps);
+
+/* The launch that covers `batches` products of m x n: dimensions columns, rows, batches. */
+struct thaw_range thaw_tile_range(const struct thaw_tile *tile, size_t m, size_t n, size_t batches);
+
+/* GROUP_X, GROUP_Y, ROWS, COLUMNS and DEPTH. */
+void thaw_tile_define(const struct thaw_tile *tile, struct thaw_defines *defines);
+
+/* thaw_kernel_get with the tile that suits, then with smaller ones while the kernel's own limit
+ * refuses the work-group. `defines` come without the tile's. */
+thaw_status thaw_tile_kernel(thaw_device *device, const char *file, const char *name,
+                             const struct thaw_defines *defines, size_t m, size_t n, size_t batches,
+                             struct thaw_tile *ret_tile, thaw_kernel **ret_kernel);
+
+#endif
