@@ -1,0 +1,88 @@
+#include <string.h>
+
+#include "io/weights.h"
+
+static float bits_to_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* IEEE 754 binary16, by hand: not every compiler has the type. */
+static float half_to_float(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
+    uint32_t exponent = (half >> 10) & 0x1fu, fraction = half & 0x3ffu;
+    if (exponent == 0x1f) /* infinity, NaN */
+        return bits_to_float(sign | 0x7f800000u | fraction << 13);
+    if (exponent) /* the bias goes from 15 to 127 */
+        return bits_to_float(sign | (exponent + 112) << 23 | fraction << 13);
+    float magnitude = (float)fraction * 0x1p-24f; /* subnormal or zero: exact */
+    return sign ? -magnitude : magnitude;
+}
+
+static float bfloat_to_float(uint16_t value) {
+    return bits_to_float((uint32_t)value << 16);
+}
+
+static float byte_to_bool(uint8_t value) {
+    return value ? 1.0f : 0.0f;
+}
+
+/* Elements may be unaligned, so each is copied out before it is converted. */
+#define CONVERT(type, convert)                                                                     \
+    do {                                                                                           \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            type element;                                                                          \
+            memcpy(&element, source + i * sizeof element, sizeof element);                         \
+            ret_data[i] = (float)convert(element);                                                 \
+        }                                                                                          \
+    } while (0)
+
+void thaw_weight_to_float(const struct thaw_weight *weight, float *ret_data) {
+    const unsigned char *source = weight->data;
+    size_t count = thaw_weight_count(weight);
+    switch (weight->dtype) {
+    case THAW_DTYPE_F64:
+        CONVERT(double, );
+        break;
+    case THAW_DTYPE_I64:
+        CONVERT(int64_t, );
+        break;
+    case THAW_DTYPE_U64:
+        CONVERT(uint64_t, );
+        break;
+    case THAW_DTYPE_F32:
+        if (count)
+            memcpy(ret_data, source, count * sizeof *ret_data);
+        break;
+    case THAW_DTYPE_I32:
+        CONVERT(int32_t, );
+        break;
+    case THAW_DTYPE_U32:
+        CONVERT(uint32_t, );
+        break;
+    case THAW_DTYPE_F16:
+        CONVERT(uint16_t, half_to_float);
+        break;
+    case THAW_DTYPE_BF16:
+        CONVERT(uint16_t, bfloat_to_float);
+        break;
+    case THAW_DTYPE_I16:
+        CONVERT(int16_t, );
+        break;
+    case THAW_DTYPE_U16:
+        CONVERT(uint16_t, );
+        break;
+    case THAW_DTYPE_I8:
+        CONVERT(int8_t, );
+        break;
+    case THAW_DTYPE_U8:
+        CONVERT(uint8_t, );
+        break;
+    case THAW_DTYPE_BOOL:
+        CONVERT(uint8_t, byte_to_bool);
+        break;
+    case THAW_DTYPE_COUNT:
+        break;
+    }
+}
