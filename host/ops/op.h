@@ -114,6 +114,8 @@ struct thaw_op {
     size_t attrs_size;
     int inputs_min, inputs_max;
     bool fuses_activation;           /* call->activation may be set (conv, linear) */
+    bool stochastic;                 /* forward draws random numbers in training (dropout) */
+    bool normalises;                 /* batch_statistics means something to it (batch norm) */
     enum thaw_activation activation; /* of an activation op; NONE for all others */
     /* Reads the attributes; `node` is NULL or a null scalar when the YAML gives none. Strict. */
     thaw_status (*parse)(const thaw_yaml *node, void *ret_attrs);

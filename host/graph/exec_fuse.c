@@ -1,0 +1,165 @@
+/* Which nodes run, and how they combine: activity, gradients, folding and fusing. */
+#include <string.h>
+
+#include "graph/exec_internal.h"
+#include "ops/batchnorm.h"
+
+static void append_loss(thaw_exec *exec) {
+    struct thaw_graph *graph = exec->graph;
+    exec->targets = exec->loss = -1;
+    if (!exec->options.loss)
+        return;
+    exec->targets = exec->count++;
+    exec->loss = exec->count++;
+    exec->extra[0] = (struct thaw_node){.name = "targets", .out = graph->nodes[graph->output].out};
+    exec->extra[1] = (struct thaw_node){.name = "loss",
+                                        .op = thaw_op_find("softmax_cross_entropy"),
+                                        .inputs = {graph->output, exec->targets},
+                                        .input_count = 2};
+    exec->items[exec->targets].node = &exec->extra[0];
+    exec->items[exec->loss].node = &exec->extra[1];
+}
+
+/* Marks what the outputs need, from the end to the start. */
+static void mark_active(thaw_exec *exec) {
+    const struct thaw_exec_options *options = &exec->options;
+    for (int i = 0; i < options->keep_count; i++)
+        exec->items[options->keep[i]].active = exec->items[options->keep[i]].kept = true;
+    exec->output = -1;
+    if (!options->only_keep) {
+        exec->output = exec->graph->output;
+        exec->items[exec->output].active = exec->items[exec->output].kept = true;
+    }
+    if (exec->loss >= 0)
+        exec->items[exec->loss].active = exec->items[exec->loss].kept = true;
+    exec->items[options->start].external = true;
+    if (exec->targets >= 0)
+        exec->items[exec->targets].external = true;
+    for (int i = exec->count - 1; i >= 0; i--) {
+        const struct thaw_exec_item *item = &exec->items[i];
+        for (int k = 0; item->active && !item->external && k < item->node->input_count; k++)
+            exec->items[item->node->inputs[k]].active = true;
+    }
+}
+
+/* The start must cut the graph: an active node may not reach around it to the image. */
+static thaw_status check_start(const thaw_exec *exec) {
+    const struct thaw_exec_item *image = &exec->items[0];
+    if (exec->options.start != 0 && image->active)
+        return thaw_fail(THAW_ERROR_INPUT,
+                         "the network can't start at node '%s': later nodes also read earlier ones",
+                         exec->graph->nodes[exec->options.start].name);
+    return THAW_OK;
+}
+
+static void mark_gradients(thaw_exec *exec) {
+    for (int i = 0; i < exec->count && exec->options.training; i++) {
+        struct thaw_exec_item *item = &exec->items[i];
+        if (!item->active || item->external)
+            continue;
+        for (int p = 0; p < item->node->param_count; p++)
+            item->requires_grad |= exec->graph->params[item->node->params[p]].trainable;
+        for (int k = 0; k < item->node->input_count; k++)
+            item->requires_grad |= exec->items[item->node->inputs[k]].requires_grad;
+    }
+}
+
+static void count_uses(thaw_exec *exec) {
+    for (int i = 0; i < exec->count; i++)
+        exec->items[i].uses = 0;
+    for (int i = 0; i < exec->count; i++) {
+        const struct thaw_exec_item *item = &exec->items[i];
+        if (item->active && !item->external && item->stands_for == i)
+            for (int k = 0; k < item->node->input_count; k++)
+                exec->items[item->inputs[k]].uses++;
+    }
+}
+
+static int resolve(const thaw_exec *exec, int item) {
+    while (exec->items[item].stands_for != item)
+        item = exec->items[item].stands_for;
+    return item;
+}
+
+/* A convolution that computes without gradient, read by one node only and not kept itself. */
+static bool may_absorb(const thaw_exec *exec, int producer, int reader) {
+    const struct thaw_exec_item *conv = &exec->items[producer];
+    return conv->node->op && conv->node->op->fuses_activation && !conv->external &&
+           !conv->requires_grad && !exec->items[reader].requires_grad && conv->uses == 1 &&
+           !conv->kept && conv->call.activation == THAW_ACTIVATION_NONE;
+}
+
+/* Lets items stand for others: aliases (flatten, dropout outside training), batch norms folded into
+ * the convolution before them, activations moved into its epilogue. Items come in topological
+ * order, so chains work out by themselves. */
+static void combine(thaw_exec *exec) {
+    for (int i = 0; i < exec->count; i++) {
+        struct thaw_exec_item *item = &exec->items[i];
+        const struct thaw_op *op = item->node->op;
+        for (int k = 0; k < item->node->input_count; k++)
+            item->inputs[k] = resolve(exec, item->node->inputs[k]);
+        if (!item->active || item->external || !op)
+            continue;
+        int producer = item->inputs[0];
+        struct thaw_exec_item *before = &exec->items[producer];
+        if (item->node->spec.alias || (op->stochastic && !exec->options.training)) {
+            item->stands_for = producer;
+        } else if (op == &thaw_op_batchnorm && may_absorb(exec, producer, i) &&
+                   before->fold_norm < 0 &&
+                   !(exec->options.training && item->node->batch_statistics)) {
+            before->fold_norm = i;
+            item->stands_for = producer;
+        } else if (op->activation != THAW_ACTIVATION_NONE && may_absorb(exec, producer, i)) {
+            before->call.activation = op->activation;
+            before->call.activation_parameter =
+                op->activation_parameter ? op->activation_parameter(item->node->attrs) : 0;
+            item->stands_for = producer;
+        }
+        if (item->stands_for != i) { /* whoever read this item now reads the producer */
+            before->uses += item->uses - 1;
+            before->kept |= item->kept;
+        }
+    }
+}
+
+static thaw_status infer_items(thaw_exec *exec) {
+    for (int i = 0; i < exec->count; i++) {
+        struct thaw_exec_item *item = &exec->items[i];
+        if (!item->active || item->stands_for != i)
+            continue;
+        item->layout = item->node->out;
+        if (item->node->op && !item->external) {
+            struct thaw_layout in[THAW_OP_INPUTS_MAX];
+            for (int k = 0; k < item->node->input_count; k++)
+                in[k] = exec->items[item->inputs[k]].layout;
+            THAW_TRY(
+                thaw_context(item->node->op->infer(item->node->attrs, in, item->node->input_count,
+                                                   &exec->graph->caps, &item->spec),
+                             "node '%s' (%s)", item->node->name, item->node->op->type));
+            item->layout = thaw_layout_make(item->spec.out, exec->graph->caps.block, 0);
+        }
+        item->layout.n = exec->options.batch;
+        item->time = exec->times++;
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_exec_select(thaw_exec *exec) {
+    for (int i = 0; i < (int)exec->graph->node_count; i++)
+        exec->items[i].node = &exec->graph->nodes[i];
+    exec->count = (int)exec->graph->node_count;
+    append_loss(exec);
+    for (int i = 0; i < exec->count; i++) {
+        exec->items[i].stands_for = i;
+        exec->items[i].fold_norm = -1;
+        memcpy(exec->items[i].inputs, exec->items[i].node->inputs, sizeof exec->items[i].inputs);
+    }
+    mark_active(exec);
+    THAW_TRY(check_start(exec));
+    mark_gradients(exec);
+    count_uses(exec);
+    combine(exec);
+    if (exec->output >= 0)
+        exec->output = resolve(exec, exec->output);
+    return infer_items(exec);
+}
