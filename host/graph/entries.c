@@ -118,21 +118,21 @@ static thaw_status evaluate_when(struct thaw_builder *builder, const struct thaw
         *ret_keep = shape_changes(builder, scope) == !strcmp(text, "shape_changes");
         return THAW_OK;
     }
-    const char *operator= strstr(text, "==") ? strstr(text, "==") : strstr(text, "!=");
+    const char *sign = strstr(text, "==") ? strstr(text, "==") : strstr(text, "!=");
     char *left, *right;
-    if (!operator)
+    if (!sign)
         return thaw_yaml_fail(when,
                               "'when' is shape_changes, same_shape or a comparison such as "
                               "\"${expand} != 1\", not '%s'",
                               text);
-    left = thaw_arena_copy_bytes(&builder->graph->arena, text, (size_t)(operator- text));
-    right = thaw_arena_copy(&builder->graph->arena, operator+ 2);
+    left = thaw_arena_copy_bytes(&builder->graph->arena, text, (size_t)(sign - text));
+    right = thaw_arena_copy(&builder->graph->arena, sign + 2);
     if (!left || !right)
         return THAW_ERROR_MEMORY;
     right += strspn(right, " ");
     for (size_t n = strlen(left); n && left[n - 1] == ' '; n--)
         left[n - 1] = '\0';
-    *ret_keep = !strcmp(left, right) == (*operator== '=');
+    *ret_keep = !strcmp(left, right) == (*sign == '=');
     return THAW_OK;
 }
 
@@ -265,7 +265,7 @@ static thaw_status build_block(struct thaw_builder *builder, struct thaw_scope *
     THAW_TRY(thaw_yaml_get_int(entry, "repeat", 1, REPEAT_MAX, &repeat));
     const char *prefix = join_name(&builder->graph->arena, scope->prefix, name);
     for (int index = 0; index < repeat && prefix; index++) {
-        struct thaw_variables variables;
+        struct thaw_variables variables = {0};
         const char *alias = NULL;
         THAW_TRY(instance_variables(builder, scope, block, entry, index, *node, &variables));
         THAW_TRY(instance_alias(builder, scope, entry, name, index, repeat, repeated, &alias));

@@ -66,22 +66,21 @@ static thaw_status append_expression(const thaw_yaml *place, const struct thaw_v
         thaw_text_append(out, "%s", text);
         return THAW_OK;
     }
-    long value, term;
+    long value = 0, term = 0;
     THAW_TRY(whole_number(place, text, &value));
     while (**cursor != '}') {
-        char operator= ** cursor;
-        if (!operator|| !strchr("+-*/", operator))
+        char sign = **cursor;
+        if (!sign || !strchr("+-*/", sign))
             return thaw_yaml_fail(place, "expected '}' or one of + - * / in '%s'", place->text);
         ++*cursor;
         THAW_TRY(read_term(place, variables, cursor, &text, word));
         THAW_TRY(whole_number(place, text, &term));
-        if (operator== '/' && term == 0)
+        if (sign == '/' && term == 0)
             return thaw_yaml_fail(place, "division by zero in '%s'", place->text);
-        value = operator== '+' ? value + term :
-                operator== '-' ? value - term
-                :
-                operator== '*' ? value * term
-                               : value / term;
+        value = sign == '+'   ? value + term
+                : sign == '-' ? value - term
+                : sign == '*' ? value * term
+                              : value / term;
     }
     ++*cursor;
     thaw_text_append(out, "%ld", value);
