@@ -44,3 +44,29 @@ static uint4 philox(uint4 c, uint2 k) {
     }
     return c;
 }
+
+// Activations, act_<name>: kernels with an epilogue are built with -DACT=<name> and call ACTIVATE(value,
+// parameter). The parameter is the slope of leaky_relu. All but sigmoid map 0 to 0;
+// kernels keep padded lanes zero themselves.
+static inline REAL act_none(REAL x, float parameter) {
+    return x;
+}
+static inline REAL act_relu(REAL x, float parameter) {
+    return max(x, (REAL)(0.0f));
+}
+static inline REAL act_relu6(REAL x, float parameter) {
+    return min(max(x, (REAL)(0.0f)), (REAL)(6.0f));
+}
+static inline REAL act_leaky_relu(REAL x, float slope) {
+    return max(x, (REAL)(0.0f)) + slope * min(x, (REAL)(0.0f));
+}
+static inline REAL act_sigmoid(REAL x, float parameter) {
+    return 1.0f / (1.0f + exp(-x));
+}
+static inline REAL act_silu(REAL x, float parameter) {
+    return x / (1.0f + exp(-x));
+}
+static inline REAL act_hardswish(REAL x, float parameter) {
+    return x * min(max(x + 3.0f, (REAL)(0.0f)), (REAL)(6.0f)) * (1.0f / 6.0f);
+}
+#define ACTIVATE(value, parameter) CAT(act_, ACT)(value, parameter)

@@ -33,6 +33,9 @@ cl_command_queue thaw_device_queue(const thaw_device *device);
 cl_device_id thaw_device_id(const thaw_device *device);
 /* Names device, driver and the Thaw build: the key under which measurements are remembered. */
 const char *thaw_device_key(const thaw_device *device);
+/* A place for what the kernels floor keeps with a device (its remembered measurements): *slot is
+ * NULL at first, and `destroy` is called with it when the device goes. */
+void **thaw_device_attachment(thaw_device *device, void (*destroy)(void *attachment));
 
 /* "CL_OUT_OF_RESOURCES" for -5, and so on; "CL error -9999" for an unknown one. */
 const char *thaw_cl_error_name(cl_int code);

@@ -103,6 +103,8 @@ void thaw_device_destroy(thaw_device **device) {
     thaw_device *d = *device;
     if (d->queue)
         clFinish(d->queue);
+    if (d->attachment)
+        d->destroy_attachment(d->attachment);
     thaw_profile_finish(d);
     thaw_programs_destroy(d);
     thaw_blas_finish(d);
@@ -138,6 +140,11 @@ cl_device_id thaw_device_id(const thaw_device *device) {
 
 const char *thaw_device_key(const thaw_device *device) {
     return device->key;
+}
+
+void **thaw_device_attachment(thaw_device *device, void (*destroy)(void *attachment)) {
+    device->destroy_attachment = destroy;
+    return &device->attachment;
 }
 
 thaw_status thaw_device_finish(thaw_device *device) {

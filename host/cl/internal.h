@@ -43,6 +43,8 @@ struct thaw_device {
     struct thaw_program *programs;                /* uthash, by file and defines */
     const struct thaw_embedded_file *extra_files; /* kernel files beside the embedded ones: tests */
     int extra_file_count;
+    void *attachment;
+    void (*destroy_attachment)(void *attachment);
     bool uses_clblast;
     bool profiling;
     struct thaw_pending_time *pending;

@@ -60,7 +60,9 @@ struct thaw_filter thaw_conv_filter(int out_channels, int in_channels, int kh, i
                                     int x_block, const struct thaw_device_caps *caps);
 
 /* Halo that forward and backward-weight read around x, and that backward-data reads around dY.
- * Every candidate may rely on them; layouts of the geometry may have more. */
+ * Every candidate may rely on them; layouts of the geometry may have more. A dY of one pixel gets
+ * none (a linear layer over a 7x7 map would have one of 6): backward-data must not read around it.
+ */
 void thaw_conv_halos(const struct thaw_conv_geometry *geometry, int *ret_x, int *ret_grad_y);
 
 /* Floating-point operations of the direct algorithm for `batch` images (a multiply-add is two). */
