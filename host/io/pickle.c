@@ -173,13 +173,18 @@ static thaw_status push_text(struct thaw_pickle_reader *reader, enum thaw_pickle
 /* --- Calls ------------------------------------------------------------------------------------ */
 
 static thaw_status refuse(const struct thaw_pickle *callable) {
-    thaw_status status = thaw_fail(
-        THAW_ERROR_INPUT,
-        "the pickle asks for '%.128s', which Thaw does not run (only tensors and containers are "
-        "read)",
-        callable->kind == THAW_PICKLE_GLOBAL ? callable->text : thaw_pickle_kind_name(callable));
-    return thaw_hint(status, "if this is a whole model or a training checkpoint of your own, save "
-                             "only its weights: torch.save(model.state_dict(), \"weights.pth\")");
+    /* Legacy files refer to a model's own classes as ('module', class, file, source). */
+    if (callable->kind == THAW_PICKLE_PERSISTENT && callable->items[0]->kind == THAW_PICKLE_TUPLE &&
+        callable->items[0]->count > 1)
+        callable = callable->items[0]->items[1];
+    thaw_fail(THAW_ERROR_INPUT,
+              "the pickle asks for '%.128s', which Thaw does not run (only tensors and containers "
+              "are read)",
+              callable->kind == THAW_PICKLE_GLOBAL ? callable->text
+                                                   : thaw_pickle_kind_name(callable));
+    return thaw_hint(THAW_ERROR_INPUT,
+                     "if this is a whole model or a training checkpoint of your own, save only its "
+                     "weights: torch.save(model.state_dict(), \"weights.pth\")");
 }
 
 /* OrderedDict() or, from Python 2, OrderedDict([[key, value], ...]). */
