@@ -1,0 +1,247 @@
+// Depthwise convolution for CPU devices: every channel has a filter of its own.
+//
+//   forward          y[oy,ox] = act(bias + sum over ky, kx of x[oy*s-p+ky*d, ox*s-p+kx*d] * w[ky,kx])
+//   backward data    x[iy,ix] = sum over ky, kx of y[(iy+p-ky*d)/s, (ix+p-kx*d)/s] * w[ky,kx], whole quotients only
+//   backward weight  w[ky,kx] = sum over n, oy, ox of y[oy,ox] * x[oy*s-p+ky*d, ox*s-p+kx*d]
+//
+// for each channel; weights [C/B][KH][KW][B]. A vector holds a pixel's B channels, so the work is memory-bound unless
+// what is loaded is used often. Both forward and backward data therefore keep a tile of ROWS x COLUMNS sums in
+// registers and pass once over the window of input pixels that the tile needs, adding each pixel to every sum that it
+// belongs to. Which tap joins a pixel and a sum is known when the kernel is compiled (TAP below): after unrolling, only
+// loads and multiply-adds are left, for any stride and dilation. Sums are added in the order of (row, column) of the
+// window wherever the tile begins, and every tile, the ragged ones too, reads the pixels it needs and no others: at most
+// the halos of thaw_conv_halos().
+//
+// One work-item per work-group. Built with -D
+//   KH KW SH SW DH DW             kernel, stride, dilation
+//   ROWS COLUMNS                  tile
+//   IN_ORIGIN IN_ROW IN_IMAGE IN_BLOCK, OUT_...    in floats; the origins are of the first pixel that is read or written
+//   OUT_H OUT_W                   interior of the output (of y in backward weight)
+//   IMAGES STRIPS                 images, and strips of ROWS rows, of a work-item (gather)
+// and by kernel: BACKWARD PT PL BT BL, ACT BIAS LANES, ACCUMULATE, STREAM, AHEAD; TAP_ROWS, PARTS.
+
+#define ITEM __attribute__((reqd_work_group_size(1, 1, 1))) kernel
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("unroll")
+#define TAPS (KH * KW)
+
+#ifndef ACT
+#define ACT none
+#endif
+
+// The distance in pixels (tap * dilation) between the sum at `i` and the window's pixel `r` along one axis; there is a
+// tap where it is one of 0, dilation, ... (kernel - 1) * dilation. SPAN: pixels that a tile of `n` sums needs.
+#if BACKWARD
+#define TAP_Y(i, r) ((i) + PT + SH * BT - SH * (r))
+#define TAP_X(i, r) ((i) + PL + SW * BL - SW * (r))
+#define SPAN_Y(n) (((n) - 1 + PT) / SH + BT + 1)
+#define SPAN_X(n) (((n) - 1 + PL) / SW + BL + 1)
+#define STEP_Y (ROWS / SH)
+#define STEP_X (COLUMNS / SW)
+#else
+#define TAP_Y(i, r) ((r) - (i) * SH)
+#define TAP_X(i, r) ((r) - (i) * SW)
+#define SPAN_Y(n) (((n) - 1) * SH + (TAP_ROWS - 1) * DH + 1)
+#define SPAN_X(n) (((n) - 1) * SW + (KW - 1) * DW + 1)
+#define STEP_Y (ROWS * SH)
+#define STEP_X (COLUMNS * SW)
+#endif
+#define JOINS(tap, dilation, kernel_size)                                                               \
+    ((tap) >= 0 && (tap) % (dilation) == 0 && (tap) / (dilation) < (kernel_size))
+
+#ifndef TAP_ROWS
+#define TAP_ROWS KH // rows of taps of a work-item of backward weight
+#endif
+
+// Outputs too large for the cache need not displace what is in it.
+#if STREAM && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define OUTPUT(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
+#endif
+#endif
+#ifndef OUTPUT
+#define OUTPUT(v, p) STORE(v, p)
+#endif
+
+// ---- forward, backward data -----------------------------------------------------------------------------------------
+
+#ifdef STRIPS
+
+INLINE REAL epilogue(REAL sum, REAL bias, REAL lanes, float parameter) {
+#if BACKWARD
+    return sum;
+#else
+#if BIAS
+    sum += bias;
+#endif
+    sum = ACTIVATE(sum, parameter);
+#if LANES < B
+    sum *= lanes; // sigmoid(0) is not 0
+#endif
+    return sum;
+#endif
+}
+
+INLINE void tile(const global float *in, const REAL *w, REAL bias, REAL lanes, float parameter,
+                 global float *out, int rows, int columns) {
+    REAL sum[ROWS][COLUMNS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            sum[i][j] = (REAL)(0.0f);
+#if AHEAD
+    // What the tile below this one will need and this one does not.
+    UNROLL for (int r = 0; r < STEP_Y; r++)
+        UNROLL for (int c = 0; c < STEP_X; c++)
+            PREFETCH(in + (SPAN_Y(ROWS) + r) * IN_ROW + c * B);
+#endif
+    UNROLL for (int r = 0; r < SPAN_Y(rows); r++)
+        UNROLL for (int c = 0; c < SPAN_X(columns); c++) {
+            const REAL pixel = LOAD(in + r * IN_ROW + c * B);
+            UNROLL for (int i = 0; i < rows; i++)
+                UNROLL for (int j = 0; j < columns; j++)
+                    if (JOINS(TAP_Y(i, r), DH, KH) && JOINS(TAP_X(j, c), DW, KW))
+                        sum[i][j] = fma(w[TAP_Y(i, r) / DH * KW + TAP_X(j, c) / DW], pixel, sum[i][j]);
+        }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++) {
+            global float *to = out + i * OUT_ROW + j * B;
+            const REAL value = epilogue(sum[i][j], bias, lanes, parameter);
+#if ACCUMULATE
+            STORE(LOAD(to) + value, to);
+#else
+            OUTPUT(value, to);
+#endif
+        }
+}
+
+INLINE void strip(const global float *in, const REAL *w, REAL bias, REAL lanes, float parameter,
+                  global float *out, int rows) {
+    for (int x = 0; x + COLUMNS <= OUT_W; x += COLUMNS, in += STEP_X * B, out += COLUMNS * B)
+        tile(in, w, bias, lanes, parameter, out, rows, COLUMNS);
+#if OUT_W % COLUMNS
+    tile(in, w, bias, lanes, parameter, out, rows, OUT_W % COLUMNS);
+#endif
+}
+
+// Item (group of strips, group of images, channel block).
+ITEM void depthwise_gather(const global float *restrict in, const global float *restrict weights,
+                           global float *restrict out, const global float *restrict bias_vector,
+                           float parameter, int batch) {
+    const int first = get_global_id(0) * STRIPS, n0 = get_global_id(1) * IMAGES, block = get_global_id(2);
+    REAL w[TAPS];
+    UNROLL for (int t = 0; t < TAPS; t++)
+        w[t] = LOAD(weights + ((size_t)block * TAPS + t) * B);
+    REAL bias = (REAL)(0.0f), lanes = (REAL)(1.0f);
+#if BIAS
+    bias = LOAD(bias_vector + (size_t)block * B);
+#endif
+#if LANES < B
+    if (block == (int)get_global_size(2) - 1) {
+        float live[B];
+        for (int i = 0; i < B; i++)
+            live[i] = i < LANES ? 1.0f : 0.0f;
+        lanes = LOAD(live);
+    }
+#endif
+    in += IN_ORIGIN + (size_t)block * IN_BLOCK;
+    out += OUT_ORIGIN + (size_t)block * OUT_BLOCK;
+    for (int n = n0; n < min(n0 + IMAGES, batch); n++) {
+        const global float *from = in + (size_t)n * IN_IMAGE + first * STEP_Y * IN_ROW;
+        global float *to = out + (size_t)n * OUT_IMAGE + first * ROWS * OUT_ROW;
+        const int last = min(first + STRIPS, OUT_H / ROWS);
+        for (int s = first; s < last; s++, from += STEP_Y * IN_ROW, to += ROWS * OUT_ROW)
+            strip(from, w, bias, lanes, parameter, to, ROWS);
+#if OUT_H % ROWS
+        if (OUT_H / ROWS < first + STRIPS)
+            strip(from, w, bias, lanes, parameter, to, OUT_H % ROWS);
+#endif
+    }
+}
+
+#endif
+
+// ---- backward weight ------------------------------------------------------------------------------------------------
+
+#ifdef PARTS
+
+INLINE void weight_tile(const global float *x, const global float *y, REAL *sum, int rows, int columns) {
+    REAL d[ROWS][COLUMNS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            d[i][j] = LOAD(y + i * OUT_ROW + j * B);
+#if AHEAD
+    UNROLL for (int r = 0; r < STEP_Y; r++)
+        UNROLL for (int c = 0; c < STEP_X; c++)
+            PREFETCH(x + (SPAN_Y(ROWS) + r) * IN_ROW + c * B);
+    UNROLL for (int i = 0; i < ROWS; i++)
+        UNROLL for (int j = 0; j < COLUMNS; j++)
+            PREFETCH(y + (ROWS + i) * OUT_ROW + j * B);
+#endif
+    UNROLL for (int r = 0; r < SPAN_Y(rows); r++)
+        UNROLL for (int c = 0; c < SPAN_X(columns); c++) {
+            const REAL pixel = LOAD(x + r * IN_ROW + c * B);
+            UNROLL for (int i = 0; i < rows; i++)
+                UNROLL for (int j = 0; j < columns; j++)
+                    if (JOINS(TAP_Y(i, r), DH, TAP_ROWS) && JOINS(TAP_X(j, c), DW, KW)) {
+                        const int t = TAP_Y(i, r) / DH * KW + TAP_X(j, c) / DW;
+                        sum[t] = fma(d[i][j], pixel, sum[t]);
+                    }
+        }
+}
+
+INLINE void weight_strip(const global float *x, const global float *y, REAL *sum, int rows) {
+    for (int c = 0; c + COLUMNS <= OUT_W; c += COLUMNS, x += STEP_X * B, y += COLUMNS * B)
+        weight_tile(x, y, sum, rows, COLUMNS);
+#if OUT_W % COLUMNS
+    weight_tile(x, y, sum, rows, OUT_W % COLUMNS);
+#endif
+}
+
+// Item (part, group of TAP_ROWS rows of taps, channel block): the sum over a part of the strips of all images, in a
+// copy of the weights of its own; with one part, in the weights themselves.
+ITEM void depthwise_weight(const global float *restrict x, const global float *restrict y,
+                           global float *restrict out, int batch) {
+    const int part = get_global_id(0), group = get_global_id(1), block = get_global_id(2);
+    const int strips = (OUT_H + ROWS - 1) / ROWS, total = strips * batch;
+    const int last = (int)((long)total * (part + 1) / PARTS);
+    REAL sum[TAP_ROWS * KW];
+    UNROLL for (int t = 0; t < TAP_ROWS * KW; t++)
+        sum[t] = (REAL)(0.0f);
+    x += IN_ORIGIN + (size_t)block * IN_BLOCK + group * TAP_ROWS * DH * IN_ROW;
+    y += OUT_ORIGIN + (size_t)block * OUT_BLOCK;
+    for (int s = (int)((long)total * part / PARTS); s < last; s++) {
+        const int n = s / strips, row = s % strips;
+        const global float *from = x + (size_t)n * IN_IMAGE + row * STEP_Y * IN_ROW;
+        const global float *grad = y + (size_t)n * OUT_IMAGE + row * ROWS * OUT_ROW;
+#if OUT_H % ROWS
+        if (row == strips - 1)
+            weight_strip(from, grad, sum, OUT_H % ROWS);
+        else
+#endif
+            weight_strip(from, grad, sum, ROWS);
+    }
+    out += (((size_t)part * get_global_size(2) + block) * TAPS + group * TAP_ROWS * KW) * B;
+    UNROLL for (int t = 0; t < TAP_ROWS * KW; t++) {
+#if ACCUMULATE && PARTS == 1
+        sum[t] += LOAD(out + t * B);
+#endif
+        STORE(sum[t], out + t * B);
+    }
+}
+
+// Item = channel block: adds the parts in their order.
+ITEM void depthwise_reduce(const global float *restrict parts, global float *restrict out) {
+    const size_t from = (size_t)get_global_id(0) * TAPS * B, stride = get_global_size(0) * TAPS * B;
+    for (int t = 0; t < TAPS; t++) {
+        const size_t at = from + t * B;
+        REAL sum = LOAD(parts + at);
+        for (int part = 1; part < PARTS; part++)
+            sum += LOAD(parts + part * stride + at);
+#if ACCUMULATE
+        sum += LOAD(out + at);
+#endif
+        STORE(sum, out + at);
+    }
+}
+
+#endif

@@ -1,0 +1,264 @@
+/* Depthwise convolution (groups == C == O) on CPU devices: a tile of sums in registers, one vector
+ * per pixel. Maths, method and the meaning of the defines: cl/conv_depthwise.cl. */
+#include "kernels/conv.h"
+
+#include "core/error.h"
+
+/* kernels[]: the convolution, the sum of the parts (backward weight) */
+
+/* Outputs of this size and more are written past the cache: they would not stay in it. */
+#define STREAM_BYTES ((size_t)16 << 20)
+/* Pixels of output that a work-item computes at least, where there are enough of them: its start
+ * and its load of the weights should not be felt. */
+#define ITEM_PIXELS 800
+/* Copies of the weights that backward weight adds up at most. */
+#define PARTS_MAX 16
+
+static int ceil_div(int a, int b) {
+    return (a + b - 1) / b;
+}
+
+static int floor_div(int a, int b) {
+    return a >= 0 ? a / b : -ceil_div(-a, b);
+}
+
+static int clamp(int value, int low, int high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* One axis of the problem. */
+struct axis {
+    int in, out; /* pixels of x and of y */
+    int kernel, stride, dilation, pad;
+};
+
+static struct axis axis_y(const struct thaw_conv_geometry *g) {
+    return (struct axis){g->x.h, g->y.h, g->w.kh, g->stride_h, g->dilation_h, g->pad_top};
+}
+
+static struct axis axis_x(const struct thaw_conv_geometry *g) {
+    return (struct axis){g->x.w, g->y.w, g->w.kw, g->stride_w, g->dilation_w, g->pad_left};
+}
+
+/* Pixels of dY before the first that backward data reads for pixel 0 of dX; may be negative. */
+static int gradient_lead(const struct axis *a) {
+    return floor_div((a->kernel - 1) * a->dilation - a->pad, a->stride);
+}
+
+/* Pixels that the kernel reads outside the map along an axis. */
+static int reach(const struct axis *a, enum thaw_conv_direction direction) {
+    int before = a->pad,
+        after = (a->out - 1) * a->stride - a->pad + (a->kernel - 1) * a->dilation - (a->in - 1);
+    if (direction == THAW_CONV_BACKWARD_DATA) {
+        before = gradient_lead(a);
+        after = (a->in - 1 + a->pad) / a->stride - (a->out - 1);
+    }
+    return before > after ? before : after;
+}
+
+static bool applies(const struct thaw_conv_problem *problem, const struct thaw_device_caps *caps) {
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    const struct thaw_layout *in = problem->direction == THAW_CONV_BACKWARD_DATA ? &g->y : &g->x;
+    struct axis y = axis_y(g), x = axis_x(g);
+    return caps->is_cpu && g->groups == g->x.c && g->groups == g->y.c && g->w.block_i == 1 &&
+           g->w.block_o == g->x.block && g->y.block == g->x.block &&
+           reach(&y, problem->direction) <= in->halo && reach(&x, problem->direction) <= in->halo;
+}
+
+/* ---- tiles ---------------------------------------------------------------------------------- */
+
+/* A tile of rows x columns sums, and how the work is cut into items. */
+struct plan {
+    int rows, columns;
+    int strips, images;  /* of an item: forward, backward data */
+    int tap_rows, parts; /* backward weight */
+};
+
+/* The largest of the widths that leaves the least rest. */
+static int pick_columns(int width, const int *widths, int count) {
+    int best = widths[0];
+    for (int i = 1; i < count; i++)
+        if (width % widths[i] < width % best)
+            best = widths[i];
+    return width < best ? width : best;
+}
+
+static int largest_divisor(int value, int limit) {
+    for (int d = limit < value ? limit : value; d > 1; d--)
+        if (value % d == 0)
+            return d;
+    return 1;
+}
+
+static struct plan make_plan(const struct thaw_conv_problem *problem,
+                             const struct thaw_device_caps *caps) {
+    static const int wide[] = {7, 8, 6, 5, 4}, narrow[] = {4, 5, 3};
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    const struct thaw_layout *out = problem->direction == THAW_CONV_BACKWARD_DATA ? &g->x : &g->y;
+    bool many_registers = g->x.block >= 16;
+    struct plan plan = {.rows = 1, .strips = 1, .images = 1, .tap_rows = g->w.kh, .parts = 1};
+
+    if (problem->direction == THAW_CONV_BACKWARD_DATA && (g->stride_h > 1 || g->stride_w > 1)) {
+        plan.rows = g->stride_h;
+        plan.columns =
+            g->stride_w * (many_registers ? clamp(8 / (g->stride_h * g->stride_w), 1, 4) : 1);
+    } else if (g->stride_h == 1 && g->stride_w == 1 && many_registers) {
+        plan.rows = out->h > 1 ? 2 : 1;
+        plan.columns = pick_columns(out->w, narrow, 3);
+    } else {
+        plan.columns = pick_columns(out->w, many_registers ? wide : narrow, many_registers ? 5 : 3);
+    }
+
+    int blocks = thaw_layout_blocks(&g->x), strips = ceil_div(out->h, plan.rows);
+    int wanted = 8 * caps->compute_units; /* items, for balance */
+    if (problem->direction == THAW_CONV_BACKWARD_WEIGHT) {
+        plan.tap_rows =
+            largest_divisor(g->w.kh, clamp((many_registers ? 27 : 12) / g->w.kw, 1, g->w.kh));
+        plan.parts = clamp(ceil_div(wanted, blocks * (g->w.kh / plan.tap_rows)), 1, PARTS_MAX);
+        return plan;
+    }
+    plan.strips = clamp(ITEM_PIXELS / (plan.rows * out->w), 1, strips);
+    int left = ceil_div(ITEM_PIXELS, plan.strips * plan.rows * out->w);
+    plan.images =
+        plan.strips < strips ? 1 : clamp(left, 1, clamp(g->x.n * blocks / wanted, 1, g->x.n));
+    return plan;
+}
+
+/* ---- kernels -------------------------------------------------------------------------------- */
+
+static void define_layout(struct thaw_defines *defines, const struct thaw_layout *in, long in_start,
+                          const struct thaw_layout *out, long out_start) {
+    thaw_define_int(defines, "B", in->block);
+    thaw_define_int(defines, "IN_ORIGIN", in_start);
+    thaw_define_int(defines, "IN_ROW", (int64_t)thaw_layout_row_stride(in));
+    thaw_define_int(defines, "IN_IMAGE", (int64_t)thaw_layout_image_stride(in));
+    thaw_define_int(defines, "IN_BLOCK", (int64_t)thaw_layout_block_stride(in));
+    thaw_define_int(defines, "OUT_ORIGIN", out_start);
+    thaw_define_int(defines, "OUT_ROW", (int64_t)thaw_layout_row_stride(out));
+    thaw_define_int(defines, "OUT_IMAGE", (int64_t)thaw_layout_image_stride(out));
+    thaw_define_int(defines, "OUT_BLOCK", (int64_t)thaw_layout_block_stride(out));
+    thaw_define_int(defines, "OUT_H", out->h);
+    thaw_define_int(defines, "OUT_W", out->w);
+}
+
+/* The place of the pixel `top` rows above and `left` columns before the first of the map. */
+static long start(const struct thaw_layout *l, int top, int left) {
+    return (long)thaw_layout_origin(l) - top * (long)thaw_layout_row_stride(l) -
+           left * (long)l->block;
+}
+
+static void define_geometry(struct thaw_defines *defines, const struct thaw_conv_problem *problem,
+                            const struct plan *plan) {
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    struct axis y = axis_y(g), x = axis_x(g);
+    if (problem->direction == THAW_CONV_BACKWARD_DATA) {
+        int top = gradient_lead(&y), left = gradient_lead(&x);
+        define_layout(defines, &g->y, start(&g->y, top, left), &g->x, start(&g->x, 0, 0));
+        thaw_define_int(defines, "BACKWARD", 1);
+        thaw_define_int(defines, "PT", g->pad_top);
+        thaw_define_int(defines, "PL", g->pad_left);
+        thaw_define_int(defines, "BT", top);
+        thaw_define_int(defines, "BL", left);
+    } else {
+        define_layout(defines, &g->x, start(&g->x, g->pad_top, g->pad_left), &g->y,
+                      start(&g->y, 0, 0));
+    }
+    thaw_define_int(defines, "KH", g->w.kh);
+    thaw_define_int(defines, "KW", g->w.kw);
+    thaw_define_int(defines, "SH", g->stride_h);
+    thaw_define_int(defines, "SW", g->stride_w);
+    thaw_define_int(defines, "DH", g->dilation_h);
+    thaw_define_int(defines, "DW", g->dilation_w);
+    thaw_define_int(defines, "ROWS", plan->rows);
+    thaw_define_int(defines, "COLUMNS", plan->columns);
+    thaw_define_int(defines, "ACCUMULATE", problem->accumulate);
+    thaw_define_int(defines, "AHEAD", g->stride_h == 1 && g->stride_w == 1);
+}
+
+static thaw_status prepare_weight(thaw_device *device, const struct plan *plan,
+                                  struct thaw_defines *defines, struct thaw_conv_state *state) {
+    thaw_define_int(defines, "TAP_ROWS", plan->tap_rows);
+    thaw_define_int(defines, "PARTS", plan->parts);
+    THAW_TRY(thaw_kernel_get(device, "conv_depthwise.cl", "depthwise_weight", defines->text,
+                             &state->kernels[0]));
+    if (plan->parts == 1)
+        return THAW_OK;
+    return thaw_kernel_get(device, "conv_depthwise.cl", "depthwise_reduce", defines->text,
+                           &state->kernels[1]);
+}
+
+static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *problem,
+                           struct thaw_conv_state *state) {
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    struct plan plan = make_plan(problem, thaw_device_get_caps(device));
+    struct thaw_defines defines = {0};
+    define_geometry(&defines, problem, &plan);
+    if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
+        return prepare_weight(device, &plan, &defines, state);
+
+    const struct thaw_layout *out = problem->direction == THAW_CONV_BACKWARD_DATA ? &g->x : &g->y;
+    bool mask = problem->activation == THAW_ACTIVATION_SIGMOID && out->c % out->block;
+    thaw_define_int(&defines, "LANES", mask ? out->c % out->block : out->block);
+    thaw_define_int(&defines, "BIAS", problem->bias);
+    thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
+    thaw_define_int(&defines, "STREAM", thaw_layout_bytes(out) >= STREAM_BYTES);
+    thaw_define_int(&defines, "STRIPS", plan.strips);
+    thaw_define_int(&defines, "IMAGES", plan.images);
+    return thaw_kernel_get(device, "conv_depthwise.cl", "depthwise_gather", defines.text,
+                           &state->kernels[0]);
+}
+
+/* ---- run ------------------------------------------------------------------------------------ */
+
+static size_t workspace_bytes(const struct thaw_conv_problem *problem,
+                              const struct thaw_device_caps *caps) {
+    if (problem->direction != THAW_CONV_BACKWARD_WEIGHT)
+        return 0;
+    struct plan plan = make_plan(problem, caps);
+    size_t weights = thaw_filter_size(&problem->geometry.w) * sizeof(float);
+    return plan.parts > 1 ? (size_t)plan.parts * weights : 0;
+}
+
+static thaw_status run_weight(thaw_device *device, const struct thaw_conv_problem *problem,
+                              const struct plan *plan, const struct thaw_conv_state *state,
+                              const struct thaw_conv_run *run) {
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    size_t blocks = (size_t)thaw_layout_blocks(&g->x);
+    struct thaw_range items =
+        THAW_RANGE3((size_t)plan->parts, (size_t)(g->w.kh / plan->tap_rows), blocks);
+    THAW_TRY(thaw_launch(
+        device, state->kernels[0], &items, THAW_ARG_BUFFER(run->x), THAW_ARG_BUFFER(run->y),
+        THAW_ARG_BUFFER(plan->parts > 1 ? run->workspace : run->w), THAW_ARG_INT(run->batch)));
+    if (plan->parts == 1)
+        return THAW_OK;
+    struct thaw_range reduce = THAW_RANGE1(blocks);
+    return thaw_launch(device, state->kernels[1], &reduce, THAW_ARG_BUFFER(run->workspace),
+                       THAW_ARG_BUFFER(run->w));
+}
+
+static thaw_status run(thaw_device *device, const struct thaw_conv_problem *problem,
+                       const struct thaw_conv_state *state, const struct thaw_conv_run *run) {
+    struct plan plan = make_plan(problem, thaw_device_get_caps(device));
+    if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
+        return run_weight(device, problem, &plan, state, run);
+    bool backward = problem->direction == THAW_CONV_BACKWARD_DATA;
+    const struct thaw_layout *out = backward ? &problem->geometry.x : &problem->geometry.y;
+    int strips = ceil_div(out->h, plan.rows);
+    struct thaw_range items =
+        THAW_RANGE3((size_t)ceil_div(strips, plan.strips),
+                    (size_t)ceil_div(run->batch, plan.images), (size_t)thaw_layout_blocks(out));
+    return thaw_launch(device, state->kernels[0], &items,
+                       THAW_ARG_BUFFER(backward ? run->y : run->x), THAW_ARG_BUFFER(run->w),
+                       THAW_ARG_BUFFER(backward ? run->x : run->y),
+                       THAW_ARG_BUFFER(problem->bias ? run->bias : run->w), /* never read without */
+                       THAW_ARG_FLOAT(problem->activation_parameter), THAW_ARG_INT(run->batch));
+}
+
+const struct thaw_conv_candidate thaw_conv_depthwise = {
+    .name = "depthwise",
+    .summary = "one filter per channel: a tile of sums in registers (CPU)",
+    .applies = applies,
+    .workspace_bytes = workspace_bytes,
+    .prepare = prepare,
+    .run = run,
+};
