@@ -1,10 +1,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "cl/device_query.h"
 #include "cl/internal.h"
+#include "core/file.h"
 
 /* 16, 8 or 4 floats: what a vector register of this CPU holds. 1 elsewhere, where work-items are
  * the lanes. */
@@ -36,16 +36,23 @@ static struct thaw_device_caps caps_make(const struct thaw_device_info *info, in
 /* Anything that can change which kernel is fastest changes the key: hardware, driver, how many
  * units the driver uses, and the kernels themselves. */
 static char *key_make(const struct thaw_device_info *info) {
-    XXH64_hash_t build = 0;
+    uint64_t build = 0;
     for (int i = 0; i < thaw_embedded_file_count; i++) {
         const char *text = thaw_embedded_files[i].text;
-        build = XXH3_64bits_withSeed(text, strlen(text), build);
+        build = thaw_hash64(text, strlen(text), build);
     }
     char key[640];
     snprintf(key, sizeof key, "%s | %u units | %s | %s | %s | thaw %s %016llx", info->name,
              info->compute_units, info->platform, info->version, info->driver, THAW_VERSION,
              (unsigned long long)build);
     return strdup(key);
+}
+
+/* Asking an implementation for a CPU for binaries makes it compile generic forms of all kernels
+ * that nothing uses (pocl), and it keeps what it really runs in a cache of its own. Elsewhere a
+ * build that took long came from no cache, so keeping it pays. */
+static uint64_t store_from_ns(const struct thaw_device_info *info) {
+    return info->type == THAW_DEVICE_CPU ? THAW_STORE_NEVER : 100000000;
 }
 
 static thaw_status open_queue(thaw_device *device) {
@@ -79,6 +86,7 @@ thaw_status thaw_device_open(const char *spec, const struct thaw_device_options 
         device->info = set.infos[index];
         device->caps = caps_make(&device->info, block);
         device->id = set.ids[index];
+        device->store_from_ns = store_from_ns(&device->info);
         device->profiling = options && options->profiling;
         device->key = key_make(&device->info);
         device->memory = calloc(1, sizeof *device->memory);

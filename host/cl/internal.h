@@ -40,7 +40,8 @@ struct thaw_device {
     cl_context context;
     cl_command_queue queue;
     struct thaw_memory_count *memory;
-    struct thaw_program *programs;                /* uthash, by file and defines */
+    uint64_t store_from_ns;        /* programs that took this long to build are kept on disk */
+    struct thaw_program *programs; /* uthash, by file and defines */
     const struct thaw_embedded_file *extra_files; /* kernel files beside the embedded ones: tests */
     int extra_file_count;
     void *attachment;
@@ -59,6 +60,11 @@ thaw_status thaw_kernel_get_pseudo(thaw_device *device, const char *file, const 
 /* Calls `visit` for every kernel of the device. */
 void thaw_kernels_visit(const thaw_device *device, void (*visit)(thaw_kernel *, void *),
                         void *user);
+
+/* Programs on disk, under a key that names all they depend on. NULL when there is none. */
+cl_program thaw_program_cache_load(const thaw_device *device, const char *key, const char *options);
+void thaw_program_cache_store(cl_program program, const char *key);
+#define THAW_STORE_NEVER UINT64_MAX
 
 /* Takes the events; folds earlier ones when many are pending. */
 thaw_status thaw_profile_add(thaw_device *device, thaw_kernel *kernel, cl_event begin,

@@ -2,9 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uthash.h>
 
 #include "cl/internal.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
 
@@ -86,29 +88,62 @@ static thaw_status fail_build(const thaw_device *device, const struct thaw_progr
     return status;
 }
 
-static thaw_status build(thaw_device *device, const struct thaw_program *program,
-                         cl_program *ret_program) {
-    const char *common = find_file(device, "common.cl"), *text = find_file(device, program->file);
-    if (!common || !text)
-        return thaw_fail(THAW_ERROR_RUNTIME, "there is no kernel file \"%s\"", program->file);
+static thaw_status build_source(const thaw_device *device, const struct thaw_program *program,
+                                const char *text, const char *options, cl_program *ret_program) {
     char line[256]; /* makes the compiler's messages name the file */
     snprintf(line, sizeof line, "\n#line 1 \"%s\"\n", program->file);
-    const char *parts[] = {"#line 1 \"common.cl\"\n", common, line, text};
+    const char *parts[] = {"#line 1 \"common.cl\"\n", find_file(device, "common.cl"), line, text};
     cl_int code = CL_SUCCESS;
     cl_program cl = clCreateProgramWithSource(device->context, 4, parts, NULL, &code);
     if (code != CL_SUCCESS)
         return thaw_cl_check(code, "clCreateProgramWithSource");
-    char options[sizeof BUILD_OPTIONS + THAW_DEFINES_SIZE + 1];
-    snprintf(options, sizeof options, "%s %s", BUILD_OPTIONS, program->defines);
     code = clBuildProgram(cl, 1, &device->id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
         thaw_status status = fail_build(device, program, cl, code);
         clReleaseProgram(cl);
         return status;
     }
-    thaw_log(THAW_LOG_DEBUG, "built %s (%s)", program->file, program->defines);
     *ret_program = cl;
     return THAW_OK;
+}
+
+static uint64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* From the cache on disk, where there is one, or from source. */
+static thaw_status build(thaw_device *device, const struct thaw_program *program,
+                         cl_program *ret_program) {
+    const char *text = find_file(device, program->file);
+    if (!text)
+        return thaw_fail(THAW_ERROR_RUNTIME, "there is no kernel file \"%s\"", program->file);
+    char options[sizeof BUILD_OPTIONS + THAW_DEFINES_SIZE + 1];
+    snprintf(options, sizeof options, "%s %s", BUILD_OPTIONS, program->defines);
+    bool is_cached = device->store_from_ns != THAW_STORE_NEVER;
+    struct thaw_text key = {0}; /* the device's key already covers the embedded files */
+    if (is_cached) {
+        thaw_text_append(&key, "%s | %s | %s | %016llx", device->key, program->file, options,
+                         (unsigned long long)thaw_hash64(text, strlen(text), 0));
+        is_cached = !key.failed;
+    }
+    cl_program cl = is_cached ? thaw_program_cache_load(device, key.text, options) : NULL;
+    bool was_cached = cl != NULL;
+    thaw_status status = THAW_OK;
+    uint64_t start = now_ns();
+    if (!was_cached)
+        status = build_source(device, program, text, options, &cl);
+    if (status == THAW_OK) {
+        uint64_t time_ns = now_ns() - start;
+        thaw_log(THAW_LOG_DEBUG, "%s %s (%s)", was_cached ? "loaded" : "built", program->file,
+                 program->defines);
+        if (is_cached && !was_cached && time_ns >= device->store_from_ns)
+            thaw_program_cache_store(cl, key.text);
+        *ret_program = cl;
+    }
+    thaw_text_finish(&key);
+    return status;
 }
 
 /* Finds or makes the record; a new one has no cl_program yet. */

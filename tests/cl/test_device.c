@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cl/internal.h"
 #include "support/device.h"
 #include "thaw/device.h"
 
@@ -182,6 +183,24 @@ static void too_large_buffers(void **state) {
     assert_null(buffer);
 }
 
+/* Buffers that fit one by one, but not together. */
+static void full_device(void **state) {
+    (void)state;
+    thaw_device *device = NULL;
+    assert_ok(thaw_device_open(NULL, NULL, &device));
+    device->caps.global_memory_bytes = 3 << 20; /* as if it had no more */
+    cl_mem first = NULL, second = NULL;
+    assert_ok(thaw_buffer_create(device, 2 << 20, &first));
+    assert_fails(
+        thaw_buffer_create(device, 2 << 20, &second), THAW_ERROR_RUNTIME,
+        "buffer of 2.0 MiB: CL_MEM_OBJECT_ALLOCATION_FAILURE (2.0 MiB are in use, 3.0 MiB is "
+        "the device's memory");
+    thaw_buffer_destroy(&first);
+    assert_ok(thaw_buffer_create(device, 2 << 20, &second));
+    thaw_device_destroy(&device);
+    thaw_buffer_destroy(&second); /* outlives the device */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_platform), /* first: forks before the loader has been started */
@@ -194,6 +213,7 @@ int main(void) {
         cmocka_unit_test(buffers_are_zeroed_and_counted),
         cmocka_unit_test(transfers),
         cmocka_unit_test(too_large_buffers),
+        cmocka_unit_test(full_device),
     };
     return cmocka_run_group_tests_name("cl/device", tests, NULL, NULL);
 }

@@ -1,7 +1,13 @@
 /* Building and remembering kernels. */
+#include <dirent.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cl/internal.h"
+#include "core/file.h"
+#include "core/log.h"
 #include "support/device.h"
 
 static void same_handle_twice(void **state) {
@@ -80,6 +86,96 @@ static void unknown_names(void **state) {
     assert_null(kernel);
 }
 
+/* Opens a device that keeps programs on disk in a fresh folder, whatever kind of device it is. */
+static thaw_device *caching_device(const char *folder) {
+    thaw_device *device = NULL;
+    assert_int_equal(setenv("THAW_CACHE", folder, 1), 0);
+    assert_ok(thaw_device_open(NULL, NULL, &device));
+    device->extra_files = test_device()->extra_files;
+    device->extra_file_count = test_device()->extra_file_count;
+    device->store_from_ns = 0;
+    return device;
+}
+
+static void note_loaded(void *user, enum thaw_log_level level, const char *text) {
+    if (level == THAW_LOG_DEBUG && strncmp(text, "loaded ", 7) == 0)
+        *(bool *)user = true;
+}
+
+/* What probe_fill writes when built by a new device, with its cache in `folder`. */
+static float filled(const char *folder, const char *defines, bool *ret_loaded) {
+    thaw_device *device = caching_device(folder);
+    thaw_kernel *kernel = NULL;
+    *ret_loaded = false;
+    thaw_log_set(note_loaded, ret_loaded);
+    assert_ok(thaw_kernel_get(device, "probe.cl", "probe_fill", defines, &kernel));
+    thaw_log_set(NULL, NULL);
+    cl_mem buffer = test_buffer(device, NULL, 2);
+    struct thaw_range range = THAW_RANGE1(1);
+    float value = 0;
+    assert_ok(thaw_launch(device, kernel, &range, THAW_ARG_BUFFER(buffer), THAW_ARG_INT(1)));
+    assert_ok(thaw_buffer_read(device, buffer, 0, &value, sizeof value));
+    thaw_buffer_destroy(&buffer);
+    thaw_device_destroy(&device);
+    return value;
+}
+
+/* The only file in <folder>/kernels. */
+static void cached_file(const char *folder, char *ret_path, size_t size) {
+    char kernels[256];
+    snprintf(kernels, sizeof kernels, "%s/kernels", folder);
+    DIR *entries = opendir(kernels);
+    assert_non_null(entries);
+    int count = 0;
+    for (struct dirent *entry; (entry = readdir(entries));)
+        if (entry->d_name[0] != '.') {
+            snprintf(ret_path, size, "%s/%s", kernels, entry->d_name);
+            count++;
+        }
+    closedir(entries);
+    assert_int_equal(count, 1);
+}
+
+static void programs_come_back_from_disk(void **state) {
+    (void)state;
+    char folder[128], path[512];
+    bool was_loaded = false;
+    snprintf(folder, sizeof folder, "%s/cache", test_directory());
+    assert_true(filled(folder, "-DVALUE=5.0f", &was_loaded) == 5);
+    assert_false(was_loaded);
+    cached_file(folder, path, sizeof path);
+    assert_true(filled(folder, "-DVALUE=5.0f", &was_loaded) == 5);
+    assert_true(was_loaded);
+
+    /* A file for another key, a damaged one and cut ones are built anew, and replaced. */
+    for (int damage = 0; damage < 4; damage++) {
+        struct thaw_map map = {0};
+        assert_ok(thaw_map_open(path, &map));
+        size_t size = map.size_bytes;
+        unsigned char *bytes = malloc(size);
+        memcpy(bytes, map.bytes, size);
+        thaw_map_close(&map);
+        if (damage < 2)
+            bytes[damage == 0 ? 8 : size - 1] ^= 1; /* the key's hash, or the binary's end */
+        assert_ok(thaw_file_write(path, bytes, damage == 2 ? size / 2 : damage == 3 ? 5 : size));
+        free(bytes);
+        assert_true(filled(folder, "-DVALUE=5.0f", &was_loaded) == 5);
+        assert_false(was_loaded);
+        assert_true(filled(folder, "-DVALUE=5.0f", &was_loaded) == 5);
+        assert_true(was_loaded);
+    }
+    unsetenv("THAW_CACHE");
+}
+
+/* A cache folder that can't be written costs nothing but the build. */
+static void unwritable_cache(void **state) {
+    (void)state;
+    bool was_loaded = false;
+    assert_true(filled("/dev/null", "-DVALUE=6.0f", &was_loaded) == 6);
+    assert_false(was_loaded);
+    unsetenv("THAW_CACHE");
+}
+
 static void error_names(void **state) {
     (void)state;
     assert_string_equal(thaw_cl_error_name(CL_OUT_OF_RESOURCES), "CL_OUT_OF_RESOURCES");
@@ -99,6 +195,8 @@ int main(void) {
         cmocka_unit_test(build_errors_carry_the_log),
         cmocka_unit_test(unknown_names),
         cmocka_unit_test(error_names),
+        cmocka_unit_test(programs_come_back_from_disk),
+        cmocka_unit_test(unwritable_cache),
     };
     return cmocka_run_group_tests_name("cl/program", tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "cl/cl.h"
 #include "support/support.h"
 
-/* The device that THAW_DEVICE names, or the default one; opened once and destroyed at exit. Fails
+/* The device that THAW_DEVICE names, or the default one; opened once. Fails
  * the test when there is none. It also knows the kernel files of tests/support/. */
 thaw_device *test_device(void);
 
