@@ -71,10 +71,29 @@ static thaw_status match_regex(const struct thaw_graph *graph, const thaw_yaml *
     return THAW_OK;
 }
 
-/* The stages that the pattern names: one, or a range "a..b". False when it names none. */
+/* "last:3" and "last:50%" (rounded up): the last stages. */
+static bool last_stages(const struct thaw_graph *graph, const char *pattern, int *ret_first,
+                        int *ret_last) {
+    char *end;
+    long number = strtol(pattern + 5, &end, 10), count = (long)graph->stage_count;
+    if (strncmp(pattern, "last:", 5) != 0 || end == pattern + 5 || number < 1)
+        return false;
+    if (!strcmp(end, "%") && number <= 100)
+        number = (number * count + 99) / 100;
+    else if (*end || number > count)
+        return false;
+    *ret_first = (int)(count - number);
+    *ret_last = (int)count - 1;
+    return count > 0;
+}
+
+/* The stages that the pattern names: one, a range "a..b", or the last ones. False when it names
+ * none. */
 static bool stage_range(const struct thaw_graph *graph, const char *pattern, int *ret_first,
                         int *ret_last) {
     const char *dots = strstr(pattern, "..");
+    if (last_stages(graph, pattern, ret_first, ret_last))
+        return true;
     if (!dots) {
         *ret_first = *ret_last = find_stage(graph, pattern, strlen(pattern));
         return *ret_first >= 0;
@@ -188,29 +207,15 @@ size_t thaw_param_count_values(const struct thaw_param *param) {
 
 thaw_status thaw_param_write(const struct thaw_graph *graph, const struct thaw_param *param,
                              const float *data) {
-    const struct thaw_filter *filter = &param->spec->filter;
-    size_t size_bytes = thaw_filter_size(filter) * sizeof(float);
-    float *packed = malloc(size_bytes);
-    if (!packed)
-        return thaw_fail(THAW_ERROR_MEMORY, "out of memory writing %s", param->name);
-    thaw_filter_pack(filter, data, packed);
-    thaw_status status = thaw_buffer_write(graph->device, param->value, 0, packed, size_bytes);
-    free(packed);
-    return status;
+    return thaw_context(thaw_filter_write(graph->device, &param->spec->filter, param->value, data),
+                        "%s", param->name);
 }
 
 thaw_status thaw_param_read(const struct thaw_graph *graph, const struct thaw_param *param,
                             float *ret_data) {
-    const struct thaw_filter *filter = &param->spec->filter;
-    size_t size_bytes = thaw_filter_size(filter) * sizeof(float);
-    float *packed = malloc(size_bytes);
-    if (!packed)
-        return thaw_fail(THAW_ERROR_MEMORY, "out of memory reading %s", param->name);
-    thaw_status status = thaw_buffer_read(graph->device, param->value, 0, packed, size_bytes);
-    if (status == THAW_OK)
-        thaw_filter_unpack(filter, packed, ret_data);
-    free(packed);
-    return status;
+    return thaw_context(
+        thaw_filter_read(graph->device, &param->spec->filter, param->value, ret_data), "%s",
+        param->name);
 }
 
 static void initial_values(const struct thaw_param *param, uint64_t seed, size_t count,

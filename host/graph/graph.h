@@ -100,8 +100,9 @@ int thaw_graph_stage_of(const struct thaw_graph *graph, int node);
 
 /* Selects parameters by a pattern over tensor names and marks them in `marks` (param_count bools,
  * not cleared first). A pattern is: a stage, node or prefix of names ("layer4"), a glob
- * ("*.bn?.weight"), a range of stages ("layer2..layer4"), "head", "all", or "re:" with a POSIX
- * extended regex. One that matches nothing fails at `place` with the nearest name. */
+ * ("*.bn?.weight"), a range of stages ("layer2..layer4"), the last stages ("last:3", "last:50%"),
+ * "head", "all", or "re:" with a POSIX extended regex. One that matches nothing fails at `place`
+ * with the nearest name. */
 thaw_status thaw_graph_match(const struct thaw_graph *graph, const thaw_yaml *place,
                              const char *pattern, bool *marks);
 

@@ -112,3 +112,28 @@ void thaw_filter_unpack(const struct thaw_filter *filter, const float *packed, f
                 for (int x = 0; x < filter->kw; x++)
                     *ret_data++ = packed[thaw_filter_index(filter, o, i, y, x)];
 }
+
+thaw_status thaw_filter_write(thaw_device *device, const struct thaw_filter *filter, cl_mem buffer,
+                              const float *data) {
+    size_t size_bytes = thaw_filter_size(filter) * sizeof(float);
+    float *packed = malloc(size_bytes);
+    if (!packed)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory while writing weights");
+    thaw_filter_pack(filter, data, packed);
+    thaw_status status = thaw_buffer_write(device, buffer, 0, packed, size_bytes);
+    free(packed);
+    return status;
+}
+
+thaw_status thaw_filter_read(thaw_device *device, const struct thaw_filter *filter, cl_mem buffer,
+                             float *ret_data) {
+    size_t size_bytes = thaw_filter_size(filter) * sizeof(float);
+    float *packed = malloc(size_bytes);
+    if (!packed)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory while reading weights");
+    thaw_status status = thaw_buffer_read(device, buffer, 0, packed, size_bytes);
+    if (status == THAW_OK)
+        thaw_filter_unpack(filter, packed, ret_data);
+    free(packed);
+    return status;
+}

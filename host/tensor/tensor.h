@@ -96,5 +96,10 @@ static inline size_t thaw_filter_index(const struct thaw_filter *f, int o, int i
 /* (O, I, KH, KW) contiguous -> device order, padding zero, and back. Host memory to host memory. */
 void thaw_filter_pack(const struct thaw_filter *filter, const float *data, float *ret_packed);
 void thaw_filter_unpack(const struct thaw_filter *filter, const float *packed, float *ret_data);
+/* The same to and from a device buffer of thaw_filter_size floats. */
+thaw_status thaw_filter_write(thaw_device *device, const struct thaw_filter *filter, cl_mem buffer,
+                              const float *data);
+thaw_status thaw_filter_read(thaw_device *device, const struct thaw_filter *filter, cl_mem buffer,
+                             float *ret_data);
 
 #endif

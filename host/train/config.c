@@ -1,0 +1,421 @@
+#include "train/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cl/embedded.h"
+#include "core/file.h"
+
+#define EXTENDS_MAX 16
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+const char *const thaw_norm_mode_names[THAW_NORM_COUNT] = {"train", "eval", "frozen"};
+const char *const thaw_metric_names[THAW_METRIC_COUNT] = {"val.loss", "val.top1", "val.balanced",
+                                                          "val.macro_f1"};
+
+/* ---- documents ------------------------------------------------------------------------------ */
+
+static const char *embedded_text(const char *name) {
+    for (int i = 0; i < thaw_embedded_file_count; i++)
+        if (!strcmp(thaw_embedded_files[i].name, name))
+            return thaw_embedded_files[i].text;
+    return NULL;
+}
+
+/* Fails with the names of the built-in files of one kind ("models/", "regimes/"). */
+static thaw_status no_such_built_in(const thaw_yaml *place, const char *kind, const char *name) {
+    const char *names[128];
+    char stems[128][48];
+    size_t count = 0, prefix = strlen(kind);
+    for (int i = 0; i < thaw_embedded_file_count && count < 128; i++) {
+        const char *file = thaw_embedded_files[i].name;
+        if (strncmp(file, kind, prefix) != 0)
+            continue;
+        size_t length = strcspn(file + prefix, ".");
+        if (length >= sizeof stems[0])
+            continue;
+        memcpy(stems[count], file + prefix, length);
+        stems[count][length] = '\0';
+        names[count] = stems[count];
+        count++;
+    }
+    const char *nearest = thaw_nearest(name, names, count);
+    struct thaw_text list = {0};
+    for (size_t i = 0; i < count; i++)
+        thaw_text_append(&list, "%s%s", i ? ", " : "", names[i]);
+    thaw_status status =
+        thaw_yaml_fail(place, "there is no built-in '%s'%s%s%s (%.*s are: %s)", name,
+                       nearest ? " (nearest: '" : "", nearest ? nearest : "", nearest ? "')" : "",
+                       (int)prefix - 1, kind, list.text ? list.text : "none");
+    thaw_text_finish(&list);
+    return status;
+}
+
+static thaw_status built_in(struct thaw_arena *arena, const char *kind, const char *name,
+                            const thaw_yaml *place, thaw_yaml **ret_document) {
+    char *file = thaw_arena_format(arena, "%s%s.yaml", kind, name);
+    if (!file)
+        return THAW_ERROR_MEMORY;
+    const char *text = embedded_text(file);
+    if (!text)
+        return no_such_built_in(place, kind, name);
+    return thaw_yaml_parse(arena, text, strlen(text), file, ret_document);
+}
+
+thaw_status thaw_model_document(struct thaw_arena *arena, const char *name, const char *beside,
+                                const thaw_yaml *place, thaw_yaml **ret_document) {
+    size_t length = strlen(name);
+    bool is_path = strchr(name, '/') || (length > 5 && !strcmp(name + length - 5, ".yaml"));
+    if (!is_path)
+        return built_in(arena, "models/", name, place, ret_document);
+    char *expanded;
+    THAW_TRY(thaw_path_expand(arena, name, &expanded));
+    char *path = beside ? thaw_path_beside(arena, beside, expanded) : expanded;
+    return path ? thaw_yaml_load(arena, path, ret_document) : THAW_ERROR_MEMORY;
+}
+
+/* Loads `path` and merges it over what it extends. */
+static thaw_status load_extended(struct thaw_arena *arena, const char *path, int depth,
+                                 thaw_yaml **ret_document) {
+    thaw_yaml *document, *base, *merged;
+    THAW_TRY(thaw_yaml_load(arena, path, &document));
+    THAW_TRY(thaw_yaml_expect(document, THAW_YAML_MAPPING, "an experiment: model, data, train"));
+    const thaw_yaml *extends = thaw_yaml_get(document, "extends");
+    if (!extends) {
+        *ret_document = document;
+        return THAW_OK;
+    }
+    const char *name;
+    THAW_TRY(thaw_yaml_string(extends, &name));
+    if (depth == EXTENDS_MAX)
+        return thaw_yaml_fail(extends, "files extend each other deeper than %d: a circle?",
+                              EXTENDS_MAX);
+    char *base_path = thaw_path_beside(arena, path, name);
+    if (!base_path)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(thaw_context(load_extended(arena, base_path, depth + 1, &base), "%s:%d: extends",
+                          extends->file, extends->line));
+    THAW_TRY(thaw_yaml_merge(arena, base, document, &merged));
+    *ret_document = merged;
+    return THAW_OK;
+}
+
+/* A regime stands for its `train` (and what else it sets); the experiment's own keys come on top.
+ */
+static thaw_status expand_regime(struct thaw_arena *arena, thaw_yaml **document) {
+    const thaw_yaml *regime = thaw_yaml_get(*document, "regime");
+    const char *name;
+    thaw_yaml *preset, *merged;
+    if (!regime || thaw_yaml_is_null(regime))
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_string(regime, &name));
+    THAW_TRY(built_in(arena, "regimes/", name, regime, &preset));
+    THAW_TRY(thaw_yaml_merge(arena, preset, *document, &merged));
+    *document = merged;
+    return THAW_OK;
+}
+
+/* ---- sections ------------------------------------------------------------------------------- */
+
+static thaw_status optional_list(const thaw_yaml *map, const char *key,
+                                 const thaw_yaml **ret_list) {
+    *ret_list = thaw_yaml_get(map, key);
+    return *ret_list ? thaw_yaml_expect(*ret_list, THAW_YAML_SEQUENCE, "a list") : THAW_OK;
+}
+
+static thaw_status read_choice(const thaw_yaml *map, const char *key, const char *const *names,
+                               size_t count, size_t *value) {
+    const thaw_yaml *node = thaw_yaml_get(map, key);
+    return node ? thaw_yaml_choice(node, names, count, value) : THAW_OK;
+}
+
+static thaw_status read_head(struct thaw_config *config, const thaw_yaml *head) {
+    static const char *const keys[] = {"type", "dropout"};
+    static const char *const types[] = {"last", "linear"};
+    size_t type = THAW_HEAD_LAST;
+    if (!head)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_only(head, keys, COUNT(keys)));
+    THAW_TRY(read_choice(head, "type", types, COUNT(types), &type));
+    config->head = (enum thaw_head_type)type;
+    return thaw_yaml_get_double(head, "dropout", 0, 0.99, &config->dropout);
+}
+
+static thaw_status read_weights_path(struct thaw_config *config, const thaw_yaml *model) {
+    const thaw_yaml *weights = thaw_yaml_get(model, "weights");
+    const char *text;
+    char *path;
+    if (!weights || thaw_yaml_is_null(weights))
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_string(weights, &text));
+    THAW_TRY(thaw_context(thaw_path_expand(&config->arena, text, &path), "%s:%d:%d: weights",
+                          weights->file, weights->line, weights->column));
+    config->weights = thaw_path_beside(&config->arena, config->path, path);
+    return config->weights ? THAW_OK : THAW_ERROR_MEMORY;
+}
+
+static thaw_status read_model(struct thaw_config *config, const thaw_yaml *root) {
+    static const char *const keys[] = {"graph", "weights", "size", "head", "reference", "allow"};
+    static const char *const reference_keys[] = {"lr", "batch"};
+    static const char *const allow_keys[] = {"missing", "unexpected", "mismatch"};
+    const thaw_yaml *model = thaw_yaml_get(root, "model");
+    if (!model)
+        return thaw_yaml_fail(root, "an experiment needs `model: {graph: NAME, weights: FILE}`");
+    THAW_TRY(thaw_yaml_only(model, keys, COUNT(keys)));
+    const thaw_yaml *graph = thaw_yaml_get(model, "graph");
+    thaw_yaml *document;
+    if (!graph)
+        return thaw_yaml_fail(model, "`model` needs `graph`, a built-in name or a YAML file");
+    THAW_TRY(thaw_yaml_string(graph, &config->graph_name));
+    THAW_TRY(
+        thaw_model_document(&config->arena, config->graph_name, config->path, graph, &document));
+    config->graph = document;
+    THAW_TRY(read_weights_path(config, model));
+    THAW_TRY(thaw_yaml_get_int(model, "size", 8, 4096, &config->size));
+    THAW_TRY(read_head(config, thaw_yaml_get(model, "head")));
+    const thaw_yaml *reference = thaw_yaml_get(model, "reference");
+    if (reference) {
+        THAW_TRY(thaw_yaml_only(reference, reference_keys, COUNT(reference_keys)));
+        THAW_TRY(thaw_yaml_get_double(reference, "lr", 1e-9, 1e3, &config->reference_lr));
+        THAW_TRY(thaw_yaml_get_int(reference, "batch", 1, 1 << 20, &config->reference_batch));
+    }
+    const thaw_yaml *allow = thaw_yaml_get(model, "allow");
+    if (allow)
+        THAW_TRY(thaw_yaml_only(allow, allow_keys, COUNT(allow_keys)));
+    THAW_TRY(optional_list(allow, "missing", &config->allow_missing));
+    THAW_TRY(optional_list(allow, "unexpected", &config->allow_unexpected));
+    return optional_list(allow, "mismatch", &config->allow_mismatch);
+}
+
+static thaw_status read_loss(struct thaw_config *config, const thaw_yaml *loss) {
+    static const char *const keys[] = {"label_smoothing", "class_weights"};
+    static const char *const words[] = {"none", "balanced"};
+    if (!loss)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_only(loss, keys, COUNT(keys)));
+    THAW_TRY(thaw_yaml_get_double(loss, "label_smoothing", 0, 0.99, &config->label_smoothing));
+    const thaw_yaml *weights = thaw_yaml_get(loss, "class_weights");
+    if (!weights)
+        return THAW_OK;
+    if (weights->kind == THAW_YAML_SEQUENCE) {
+        config->class_weights = weights;
+        return THAW_OK;
+    }
+    size_t word = 0;
+    THAW_TRY(thaw_yaml_choice(weights, words, COUNT(words), &word));
+    config->balanced_weights = word == 1;
+    return THAW_OK;
+}
+
+/* ---- stages --------------------------------------------------------------------------------- */
+
+/* "0.001" or "0.1x". */
+static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
+    const char *text;
+    char *end;
+    THAW_TRY(thaw_yaml_string(node, &text));
+    double value = strtod(text, &end);
+    bool relative = *end == 'x' && !end[1];
+    if (end == text || (*end && !relative) || !(value >= 0 && value <= 1e4))
+        return thaw_yaml_fail(node,
+                              "'%s' is no learning rate: expected a number such as 0.001, or a "
+                              "factor such as 0.1x of the weights' own",
+                              text);
+    *ret_lr = (struct thaw_lr){value, relative, node};
+    return THAW_OK;
+}
+
+static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *node,
+                                 struct thaw_stage *stage) {
+    size_t count = node->kind == THAW_YAML_MAPPING ? node->count : 1;
+    stage->lr_rules = thaw_arena_array(&config->arena, count + 1, sizeof *stage->lr_rules);
+    if (!stage->lr_rules)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const thaw_yaml *value = node;
+        if (node->kind == THAW_YAML_MAPPING) {
+            value = node->items[i];
+            stage->lr_rules[i].pattern = node->keys[i]->text;
+        }
+        THAW_TRY(read_lr(value, &stage->lr_rules[i].lr));
+    }
+    stage->lr_rule_count = count;
+    return THAW_OK;
+}
+
+static thaw_status read_cache(const thaw_yaml *cache, struct thaw_stage *stage) {
+    static const char *const keys[] = {"views"};
+    if (!cache)
+        return THAW_OK;
+    if (cache->kind == THAW_YAML_SCALAR)
+        return thaw_yaml_bool(cache, &stage->cache);
+    stage->cache = true;
+    THAW_TRY(thaw_yaml_only(cache, keys, COUNT(keys)));
+    return thaw_yaml_get_int(cache, "views", 1, 64, &stage->cache_views);
+}
+
+static thaw_status read_early_stop(const thaw_yaml *node, struct thaw_stage *stage) {
+    static const char *const keys[] = {"metric", "patience"};
+    if (!node)
+        return THAW_OK;
+    size_t metric = stage->early_stop_metric;
+    THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
+    THAW_TRY(read_choice(node, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
+    stage->early_stop_metric = (enum thaw_metric)metric;
+    stage->early_stop_patience = 5;
+    return thaw_yaml_get_int(node, "patience", 1, 100000, &stage->early_stop_patience);
+}
+
+/* The value of `key` in the stage, else in the experiment. */
+static const thaw_yaml *inherited(const thaw_yaml *node, const thaw_yaml *root, const char *key) {
+    const thaw_yaml *own = thaw_yaml_get(node, key);
+    return own ? own : thaw_yaml_get(root, key);
+}
+
+static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
+                              const thaw_yaml *node, size_t index, struct thaw_stage *stage) {
+    static const char *const keys[] = {"stage",     "train", "lr",         "epochs",
+                                       "norm",      "cache", "early_stop", "schedule",
+                                       "optimizer", "batch", "augment",    "allow_random"};
+    THAW_TRY(
+        thaw_yaml_expect(node, THAW_YAML_MAPPING, "a stage: {train: [...], lr: 0.1x, epochs: 5}"));
+    THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
+    stage->place = node;
+    stage->name = thaw_arena_format(&config->arena, "stage%zu", index + 1);
+    if (!stage->name)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(thaw_yaml_get_string(node, "stage", &stage->name));
+    stage->patterns = thaw_yaml_get(node, "train");
+    if (!stage->patterns)
+        return thaw_yaml_fail(node, "the stage needs `train`, a list of what it trains");
+    THAW_TRY(
+        thaw_yaml_expect(stage->patterns, THAW_YAML_SEQUENCE, "a list of patterns over names"));
+    const thaw_yaml *lr = thaw_yaml_get(node, "lr");
+    if (!lr)
+        return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
+    THAW_TRY(read_lr_rules(config, lr, stage));
+    stage->epochs = -1;
+    THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, 1000000, &stage->epochs));
+    if (stage->epochs < 0)
+        return thaw_yaml_fail(node, "the stage needs `epochs`");
+    size_t norm = THAW_NORM_TRAIN;
+    THAW_TRY(read_choice(node, "norm", thaw_norm_mode_names, THAW_NORM_COUNT, &norm));
+    stage->norm = (enum thaw_norm_mode)norm;
+    THAW_TRY(read_cache(thaw_yaml_get(node, "cache"), stage));
+    stage->batch = 32;
+    THAW_TRY(thaw_yaml_get_int(root, "batch", 1, 65536, &stage->batch));
+    THAW_TRY(thaw_yaml_get_int(node, "batch", 1, 65536, &stage->batch));
+    stage->early_stop_metric = config->metric;
+    THAW_TRY(read_early_stop(thaw_yaml_get(node, "early_stop"), stage));
+    stage->augment = inherited(node, root, "augment");
+    if (stage->augment && thaw_yaml_is_null(stage->augment))
+        stage->augment = NULL;
+    stage->optimizer = inherited(node, root, "optimizer");
+    stage->schedule = inherited(node, root, "schedule");
+    if (stage->cache && !stage->cache_views) /* plain features: nothing to augment */
+        stage->augment = NULL;
+    return optional_list(node, "allow_random", &stage->allow_random);
+}
+
+static thaw_status read_stages(struct thaw_config *config, const thaw_yaml *root) {
+    const thaw_yaml *train = thaw_yaml_get(root, "train");
+    if (!train)
+        return thaw_hint(
+            thaw_yaml_fail(root, "an experiment needs `regime` or `train: [stages]`"),
+            "regime: small_similar, small_different, large_similar or large_different");
+    THAW_TRY(thaw_yaml_expect(train, THAW_YAML_SEQUENCE, "a list of stages"));
+    if (!train->count)
+        return thaw_yaml_fail(train, "`train` has no stages");
+    config->stages = thaw_arena_array(&config->arena, train->count, sizeof *config->stages);
+    if (!config->stages)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < train->count; i++) {
+        THAW_TRY(read_stage(config, root, train->items[i], i, &config->stages[i]));
+        for (size_t j = 0; j < i; j++)
+            if (!strcmp(config->stages[i].name, config->stages[j].name))
+                return thaw_yaml_fail(train->items[i], "there is already a stage '%s'",
+                                      config->stages[i].name);
+        config->stage_count++;
+    }
+    return THAW_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* "configs/solar-cells.yaml" -> "solar-cells". */
+static thaw_status default_name(struct thaw_config *config) {
+    const char *slash = strrchr(config->path, '/');
+    const char *base = slash ? slash + 1 : config->path;
+    const char *dot = strrchr(base, '.');
+    config->name = thaw_arena_copy_bytes(&config->arena, base,
+                                         dot && dot > base ? (size_t)(dot - base) : strlen(base));
+    return config->name ? THAW_OK : THAW_ERROR_MEMORY;
+}
+
+static thaw_status read_general(struct thaw_config *config, const thaw_yaml *root) {
+    static const char *const device_keys[] = {"conv", "block"};
+    int64_t seed = 0;
+    size_t metric = THAW_METRIC_TOP1;
+    THAW_TRY(default_name(config));
+    THAW_TRY(thaw_yaml_get_string(root, "name", &config->name));
+    if (!*config->name || strchr(config->name, '/') || config->name[0] == '.')
+        return thaw_yaml_fail(thaw_yaml_get(root, "name"), "'%s' can't name a folder",
+                              config->name);
+    config->output = "runs";
+    THAW_TRY(thaw_yaml_get_string(root, "output", &config->output));
+    if (thaw_yaml_get(root, "seed"))
+        THAW_TRY(thaw_yaml_int(thaw_yaml_get(root, "seed"), 0, INT64_MAX, &seed));
+    config->seed = (uint64_t)seed;
+    THAW_TRY(read_choice(root, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
+    config->metric = (enum thaw_metric)metric;
+    const thaw_yaml *device = thaw_yaml_get(root, "device");
+    if (!device)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_only(device, device_keys, COUNT(device_keys)));
+    THAW_TRY(thaw_yaml_get_string(device, "conv", &config->conv_candidate));
+    return thaw_yaml_get_int(device, "block", 1, 16, &config->block);
+}
+
+static thaw_status load(const char *path, const char *const *sets, size_t set_count,
+                        struct thaw_config *config) {
+    static const char *const keys[] = {"name",    "extends",   "regime", "model",    "data",
+                                       "augment", "loss",      "metric", "schedule", "batch",
+                                       "seed",    "optimizer", "output", "device",   "train"};
+    config->path = thaw_arena_copy(&config->arena, path);
+    if (!config->path)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(load_extended(&config->arena, path, 0, &config->document));
+    for (size_t i = 0; i < set_count; i++)
+        THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
+    THAW_TRY(expand_regime(&config->arena, &config->document));
+    const thaw_yaml *root = config->document;
+    THAW_TRY(thaw_yaml_only(root, keys, COUNT(keys)));
+    THAW_TRY(read_general(config, root));
+    THAW_TRY(read_model(config, root));
+    THAW_TRY(read_loss(config, thaw_yaml_get(root, "loss")));
+    config->data = thaw_yaml_get(root, "data");
+    if (!config->data)
+        return thaw_yaml_fail(root, "an experiment needs `data: {format: folder, root: DIR}`");
+    return read_stages(config, root);
+}
+
+thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
+                             struct thaw_config *ret_config) {
+    struct thaw_config config = {0};
+    thaw_status status = load(path, sets, set_count, &config);
+    if (status != THAW_OK)
+        thaw_config_finish(&config);
+    else
+        *ret_config = config;
+    return status;
+}
+
+void thaw_config_finish(struct thaw_config *config) {
+    thaw_arena_finish(&config->arena);
+    *config = (struct thaw_config){0};
+}
+
+double thaw_lr_resolve(const struct thaw_lr *lr, double reference_lr, int reference_batch,
+                       int batch) {
+    return lr->relative ? lr->value * reference_lr * batch / reference_batch : lr->value;
+}

@@ -1,0 +1,113 @@
+/* An experiment: the YAML that `thaw train` takes, read strictly and with every default made
+ * explicit.
+ *
+ *   name: solar-cells                  # default: the file's name
+ *   extends: base.yaml                 # this file is merged over that one
+ *   regime: small_different            # a preset of `train`, unless `train` is given
+ *   model: {graph: NAME or FILE, weights: FILE, size: 160, head: {type: last, dropout: 0.2},
+ *           reference: {lr: 0.1, batch: 32}, allow: {missing: [...], unexpected: [...], mismatch:
+ * [...]}} data: {...}                        # data/dataset.h augment: [hflip, {rotate: 15}]     #
+ * data/augment.h loss: {label_smoothing: 0, class_weights: balanced} optimizer: {type: sgd,
+ * momentum: 0.9, weight_decay: 1.0e-4} schedule: cosine batch: 32 seed: 0 metric: val.top1 # which
+ * epoch's weights are kept output: runs device: {conv: NAME, block: 16} train: [ {stage: warmup,
+ * train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
+ *
+ * optimizer, schedule, batch, norm, augment and metric may stand in a stage, too, and hold there.
+ */
+#ifndef THAW_TRAIN_CONFIG_H
+#define THAW_TRAIN_CONFIG_H
+
+#include "core/yaml.h"
+#include "graph/graph.h"
+
+enum thaw_norm_mode {
+    THAW_NORM_TRAIN,  /* batch statistics, running ones move; scale and shift are trained */
+    THAW_NORM_EVAL,   /* running statistics; scale and shift are trained */
+    THAW_NORM_FROZEN, /* running statistics; nothing of the layer is trained */
+    THAW_NORM_COUNT
+};
+extern const char *const thaw_norm_mode_names[THAW_NORM_COUNT];
+
+enum thaw_metric {
+    THAW_METRIC_LOSS,
+    THAW_METRIC_TOP1,
+    THAW_METRIC_BALANCED,
+    THAW_METRIC_MACRO_F1,
+    THAW_METRIC_COUNT
+};
+extern const char *const thaw_metric_names[THAW_METRIC_COUNT]; /* "val.loss", "val.top1", ... */
+
+/* A learning rate as written: 0.001, or 0.1x relative to the weights' own. */
+struct thaw_lr {
+    double value;
+    bool relative;
+    const thaw_yaml *place;
+};
+/* One rule of `lr`: the first whose pattern matches a tensor holds for it. */
+struct thaw_lr_rule {
+    const char *pattern; /* NULL: every tensor of the stage */
+    struct thaw_lr lr;
+};
+
+struct thaw_stage {
+    const char *name;
+    const thaw_yaml *place;
+    const thaw_yaml *patterns; /* a sequence of strings */
+    struct thaw_lr_rule *lr_rules;
+    size_t lr_rule_count;
+    int epochs;
+    int batch;
+    enum thaw_norm_mode norm;
+    bool cache;               /* compute what lies below the trained part once */
+    int cache_views;          /* augmented copies of each image in the cache; 0: the plain image */
+    const thaw_yaml *augment; /* NULL: none */
+    const thaw_yaml *optimizer, *schedule;
+    const thaw_yaml *allow_random; /* patterns of tensors that may be random below trained ones */
+    enum thaw_metric early_stop_metric;
+    int early_stop_patience; /* epochs without improvement; 0: off */
+};
+
+struct thaw_config {
+    struct thaw_arena arena;
+    const char *path;    /* of the file */
+    thaw_yaml *document; /* merged, with overrides and the expanded regime */
+    const char *name, *output;
+    uint64_t seed;
+
+    const thaw_yaml *graph; /* the model document */
+    const char *graph_name; /* as written */
+    const char *weights;    /* path, or NULL: from scratch */
+    int size;               /* 0: the model's */
+    enum thaw_head_type head;
+    double dropout;
+    double reference_lr; /* 0: the model's */
+    int reference_batch;
+    const thaw_yaml *allow_missing, *allow_unexpected, *allow_mismatch; /* sequences or NULL */
+
+    const thaw_yaml *data;
+    double label_smoothing;
+    bool balanced_weights;          /* class weights from the frequencies of the training part */
+    const thaw_yaml *class_weights; /* a sequence of numbers, or NULL */
+    enum thaw_metric metric;
+    const char *conv_candidate; /* forced, or NULL */
+    int block;                  /* of the device layout; 0: the device's */
+    struct thaw_stage *stages;
+    size_t stage_count;
+};
+
+/* Loads `path`, merges what it extends, applies the `sets` ("key.path=value"), expands the regime.
+ */
+thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
+                             struct thaw_config *ret_config);
+void thaw_config_finish(struct thaw_config *config);
+
+/* A model document by name ("resnet18", of the built-in ones) or path (relative to `beside`, a
+ * file, when not NULL). */
+thaw_status thaw_model_document(struct thaw_arena *arena, const char *name, const char *beside,
+                                const thaw_yaml *place, thaw_yaml **ret_document);
+
+/* `lr` in absolute terms: factor x reference lr x batch / reference batch. */
+double thaw_lr_resolve(const struct thaw_lr *lr, double reference_lr, int reference_batch,
+                       int batch);
+
+#endif

@@ -1,0 +1,54 @@
+/* A model ready to use: graph on a device, weights loaded and accounted for. Also the model file of
+ * a run (model.safetensors), whose metadata alone is enough to predict. */
+#ifndef THAW_TRAIN_MODEL_H
+#define THAW_TRAIN_MODEL_H
+
+#include "graph/graph.h"
+#include "io/load_report.h"
+#include "io/weights.h"
+
+/* Patterns of tensors that may differ between model and file; sequences of globs, or NULL. */
+struct thaw_model_allow {
+    const thaw_yaml *missing, *unexpected, *mismatch;
+};
+
+/* Loads `path` into an allocated graph. Each parameter is looked for by its name, then its alias;
+ * the new head's are not looked for. `report` (with `weights`, which it points into) is for the
+ * caller to print and finish, also on failure after it was made; both start as {0}. */
+thaw_status thaw_model_load_weights(struct thaw_graph *graph, const char *path,
+                                    const struct thaw_model_allow *allow,
+                                    struct thaw_weights *weights, struct thaw_load_report *report);
+
+/* What a model file says besides its tensors. */
+struct thaw_model_info {
+    struct thaw_graph_options options; /* without caps */
+    const thaw_yaml *document;         /* the model YAML, with the input size in use */
+    const char **classes;
+    size_t class_count;
+    double reference_lr;
+    int reference_batch;
+    const char
+        *weights_hash; /* of the pretrained weights that training started from; "" from scratch */
+};
+
+/* Puts the description into the metadata of `weights`, and reads it back. */
+thaw_status thaw_model_info_write(const struct thaw_model_info *info, struct thaw_weights *weights);
+thaw_status thaw_model_info_read(struct thaw_arena *arena, const struct thaw_weights *weights,
+                                 const char *path, struct thaw_model_info *ret_info);
+
+/* Writes every parameter of the graph, with `weights`' metadata, to `path`. `weights` has no
+ * tensors yet. */
+thaw_status thaw_model_save(const struct thaw_graph *graph, struct thaw_weights *weights,
+                            const char *path);
+
+/* A trained model from a run folder or a model file. */
+struct thaw_trained_model {
+    struct thaw_arena arena;
+    struct thaw_graph *graph;
+    struct thaw_model_info info;
+};
+thaw_status thaw_trained_model_open(const char *path, thaw_device *device,
+                                    struct thaw_trained_model *ret_model);
+void thaw_trained_model_finish(struct thaw_trained_model *model);
+
+#endif

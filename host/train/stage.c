@@ -1,0 +1,120 @@
+#include "train/stage.h"
+
+#include <string.h>
+
+static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_graph *graph,
+                                  bool *marks) {
+    for (size_t i = 0; i < stage->patterns->count; i++) {
+        const char *pattern;
+        THAW_TRY(thaw_yaml_string(stage->patterns->items[i], &pattern));
+        THAW_TRY(thaw_graph_match(graph, stage->patterns->items[i], pattern, marks));
+    }
+    for (size_t i = 0; i < graph->param_count; i++) {
+        struct thaw_param *param = &graph->params[i];
+        bool frozen_norm =
+            stage->norm == THAW_NORM_FROZEN && graph->nodes[param->node].op->normalises;
+        param->trainable = marks[i] && param->spec->kind != THAW_PARAM_STATISTIC && !frozen_norm;
+    }
+    return THAW_OK;
+}
+
+/* The first rule that matches a tensor sets its lr. */
+static thaw_status set_lr(const struct thaw_config *config, const struct thaw_stage *stage,
+                          struct thaw_graph *graph, bool *marks, double *lr) {
+    double reference_lr = config->reference_lr > 0 ? config->reference_lr : graph->reference_lr;
+    int reference_batch =
+        config->reference_batch ? config->reference_batch : graph->reference_batch;
+    for (size_t i = 0; i < graph->param_count; i++)
+        lr[i] = -1;
+    for (size_t r = 0; r < stage->lr_rule_count; r++) {
+        const struct thaw_lr_rule *rule = &stage->lr_rules[r];
+        if (rule->lr.relative && !(reference_lr > 0))
+            return thaw_hint(
+                thaw_yaml_fail(rule->lr.place,
+                               "a relative lr needs the lr that the weights were trained with"),
+                "add model.reference: {lr: ..., batch: ...} to the experiment");
+        memset(marks, 0, graph->param_count * sizeof *marks);
+        if (rule->pattern)
+            THAW_TRY(thaw_graph_match(graph, rule->lr.place, rule->pattern, marks));
+        double value = thaw_lr_resolve(&rule->lr, reference_lr, reference_batch, stage->batch);
+        for (size_t i = 0; i < graph->param_count; i++)
+            if (lr[i] < 0 && (!rule->pattern || marks[i]))
+                lr[i] = value;
+    }
+    return THAW_OK;
+}
+
+static bool has_trainable(const struct thaw_graph *graph, const struct thaw_node *node) {
+    for (int p = 0; p < node->param_count; p++)
+        if (graph->params[node->params[p]].trainable)
+            return true;
+    return false;
+}
+
+thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw_stage *stage,
+                             struct thaw_graph *graph, double *ret_lr) {
+    bool *marks = thaw_arena_array(&graph->arena, graph->param_count + 1, sizeof *marks);
+    if (!marks)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(mark_trainable(stage, graph, marks));
+    THAW_TRY(set_lr(config, stage, graph, marks, ret_lr));
+    size_t trained = 0;
+    for (size_t i = 0; i < graph->param_count; i++) {
+        struct thaw_param *param = &graph->params[i];
+        if (param->trainable && ret_lr[i] < 0)
+            return thaw_yaml_fail(stage->place,
+                                  "stage '%s' trains %s but no entry of `lr` matches it",
+                                  stage->name, param->name);
+        param->trainable = param->trainable && ret_lr[i] > 0;
+        ret_lr[i] = param->trainable ? ret_lr[i] : 0;
+        trained += param->trainable;
+    }
+    for (size_t n = 0; n < graph->node_count; n++) {
+        struct thaw_node *node = &graph->nodes[n];
+        node->batch_statistics = stage->norm == THAW_NORM_TRAIN && node->op &&
+                                 node->op->normalises && has_trainable(graph, node);
+    }
+    if (!trained && stage->epochs > 0)
+        return thaw_yaml_fail(stage->place,
+                              "stage '%s' trains nothing: every tensor has lr 0 or is frozen",
+                              stage->name);
+    return THAW_OK;
+}
+
+thaw_status thaw_stage_check_random(const struct thaw_stage *stage,
+                                    const struct thaw_graph *graph) {
+    bool *allowed = thaw_arena_array((struct thaw_arena *)&graph->arena, graph->param_count + 1,
+                                     sizeof *allowed);
+    if (!allowed)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; stage->allow_random && i < stage->allow_random->count; i++) {
+        const char *pattern;
+        THAW_TRY(thaw_yaml_string(stage->allow_random->items[i], &pattern));
+        THAW_TRY(thaw_graph_match(graph, stage->allow_random->items[i], pattern, allowed));
+    }
+    const struct thaw_param *tuned = NULL; /* the lowest tensor that is fine-tuned */
+    for (size_t i = 0; i < graph->param_count; i++) {
+        const struct thaw_param *param = &graph->params[i];
+        if (!tuned && param->trainable && param->origin != THAW_ORIGIN_INITIALISED)
+            tuned = param;
+        bool random = param->origin == THAW_ORIGIN_INITIALISED && !allowed[i] &&
+                      param->spec->kind != THAW_PARAM_STATISTIC;
+        if (tuned && random && param->node > tuned->node) {
+            thaw_yaml_fail(stage->place,
+                           "stage '%s' would fine-tune %s below %s, which was never trained",
+                           stage->name, tuned->name, param->name);
+            return thaw_hint(
+                THAW_ERROR_INPUT,
+                "put a stage before it that trains the head alone, such as {stage: warmup, "
+                "train: [head], lr: 1x, epochs: 20, cache: true}, or name the tensor in "
+                "`allow_random`");
+        }
+    }
+    return THAW_OK;
+}
+
+void thaw_stage_mark_trained(struct thaw_graph *graph) {
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i].trainable)
+            graph->params[i].origin = THAW_ORIGIN_TRAINED;
+}
