@@ -24,7 +24,7 @@ static const char *embedded_text(const char *name) {
 
 /* Fails with the names of the built-in files of one kind ("models/", "regimes/"). */
 static thaw_status no_such_built_in(const thaw_yaml *place, const char *kind, const char *name) {
-    const char *names[128];
+    const char *names[128] = {0};
     char stems[128][48];
     size_t count = 0, prefix = strlen(kind);
     for (int i = 0; i < thaw_embedded_file_count && count < 128; i++) {
