@@ -239,8 +239,9 @@ void thaw_shape_text(int rank, const int64_t *dims, char ret_text[THAW_SHAPE_TEX
 thaw_status thaw_weights_import(const char *in, const char *out, struct thaw_weights *ret_weights) {
     struct thaw_weights weights;
     THAW_TRY(thaw_weights_open(in, &weights));
-    /* "pt" is what other programs look for: dimensions are in PyTorch's order. */
-    thaw_status status = thaw_weights_set_metadata(&weights, "format", "pt");
+    thaw_status status = THAW_OK;
+    if (!thaw_weights_get_metadata(&weights, "format")) /* other programs look for PyTorch's mark */
+        status = thaw_weights_set_metadata(&weights, "format", "pt");
     if (status == THAW_OK)
         status = thaw_safetensors_write(out, &weights, NULL, NULL);
     if (status != THAW_OK) {
