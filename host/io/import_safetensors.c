@@ -71,9 +71,9 @@ static thaw_status read_integers(const char *name, const char *what, const json_
 
 static thaw_status read_tensor(const char *name, const json_t *object, const struct thaw_map *data,
                                struct thaw_weights *weights) {
-    enum thaw_dtype dtype;
-    int64_t dims[THAW_WEIGHT_RANK_MAX], offsets[2];
-    size_t rank, offset_count;
+    enum thaw_dtype dtype = THAW_DTYPE_F32;
+    int64_t dims[THAW_WEIGHT_RANK_MAX] = {0}, offsets[2] = {0};
+    size_t rank = 0, offset_count = 0;
     if (!json_is_object(object))
         return thaw_fail(THAW_ERROR_INPUT, "the header's entry '%s' is not an object", name);
     THAW_TRY(read_dtype(name, json_object_get(object, "dtype"), &dtype));

@@ -65,8 +65,8 @@ static void swap_bytes(unsigned char *bytes, size_t size_bytes, size_t element) 
 
 static thaw_status load_storage(void *user, struct thaw_torch_storage *storage) {
     const struct archive *archive = user;
-    unsigned char *bytes;
-    size_t size_bytes;
+    unsigned char *bytes = NULL;
+    size_t size_bytes = 0;
     char *name = thaw_arena_format(archive->arena, "%sdata/%s", archive->folder, storage->key);
     if (!name)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
@@ -99,8 +99,8 @@ static thaw_status find_folder(struct archive *archive, struct thaw_arena *arena
 }
 
 static thaw_status read_byte_order(struct archive *archive, struct thaw_arena *arena) {
-    unsigned char *order;
-    size_t length;
+    unsigned char *order = NULL;
+    size_t length = 0;
     char *name = thaw_arena_format(arena, "%sbyteorder", archive->folder);
     if (!name)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
@@ -115,8 +115,8 @@ static thaw_status read_byte_order(struct archive *archive, struct thaw_arena *a
 
 static thaw_status read_archive(struct archive *archive, struct thaw_arena *arena,
                                 struct thaw_weights *weights) {
-    unsigned char *pickle;
-    size_t pickle_size;
+    unsigned char *pickle = NULL;
+    size_t pickle_size = 0;
     THAW_TRY(find_folder(archive, arena));
     THAW_TRY(read_byte_order(archive, arena));
     char *name = thaw_arena_format(arena, "%sdata.pkl", archive->folder);

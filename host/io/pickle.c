@@ -371,7 +371,7 @@ static thaw_status op_tuple(struct thaw_pickle_reader *reader, unsigned char cod
 
 static thaw_status op_tuple_short(struct thaw_pickle_reader *reader,
                                   unsigned char code) { /* TUPLE1, 2, 3 */
-    size_t count = (size_t)(code - 0x85 + 1);
+    size_t count = (size_t)code - 0x84;
     struct thaw_pickle *items[3] = {NULL};
     for (size_t i = count; i-- > 0;)
         THAW_TRY(pop(reader, &items[i]));

@@ -36,7 +36,7 @@ static json_t *describe(const struct thaw_weight *weight, size_t offset_bytes) {
         json_array_append_new(shape, json_integer(weight->dims[i]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", thaw_dtype_name(weight->dtype), "shape",
                      shape, "data_offsets", (json_int_t)offset_bytes,
-                     (json_int_t)(offset_bytes + weight->size_bytes));
+                     (json_int_t)offset_bytes + (json_int_t)weight->size_bytes);
 }
 
 static thaw_status fill_header(const struct thaw_weights *weights, const size_t *offsets,
@@ -64,15 +64,15 @@ static thaw_status make_header(const struct thaw_weights *weights, const size_t 
     json_t *header = json_object();
     thaw_status status = THAW_OK;
     char *text = NULL;
-    if (!offsets || !header)
-        status = thaw_fail(THAW_ERROR_MEMORY, "out of memory for a header of %zu tensors",
-                           weights->count);
-    for (size_t i = 0; status == THAW_OK && i < weights->count; i++) {
+    for (size_t i = 0; offsets && i < weights->count; i++) {
         offsets[order[i]] = end;
         end += weights->items[order[i]].size_bytes;
     }
-    if (status == THAW_OK)
+    if (offsets && header)
         status = fill_header(weights, offsets, header);
+    else
+        status = thaw_fail(THAW_ERROR_MEMORY, "out of memory for a header of %zu tensors",
+                           weights->count);
     if (status == THAW_OK) {
         size_t length = json_dumpb(header, NULL, 0, JSON_COMPACT);
         size_t padded = (length + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;

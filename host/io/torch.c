@@ -128,7 +128,7 @@ struct extent {
 
 static thaw_status open_extent(const struct thaw_torch *torch, const struct thaw_pickle *persistent,
                                struct extent *ret_extent) {
-    struct thaw_torch_storage asked = {0};
+    struct thaw_torch_storage asked = {.key = ""};
     THAW_TRY(read_storage(persistent, &asked));
     struct thaw_torch_storage *storage = thaw_torch_find_storage(torch, asked.key);
     if (!storage->bytes && torch->load)
@@ -238,7 +238,7 @@ static thaw_status check_view(const char *name, struct view *view, uint64_t avai
 static thaw_status read_view(const char *name, const struct thaw_pickle *arguments,
                              uint64_t available, struct view *ret_view) {
     struct view view = {0};
-    int stride_rank;
+    int stride_rank = -1;
     if (arguments->items[1]->kind != THAW_PICKLE_INT || arguments->items[1]->integer < 0)
         return thaw_fail(THAW_ERROR_INPUT, "tensor '%s' has no offset", name);
     view.offset = (uint64_t)arguments->items[1]->integer;
@@ -282,7 +282,9 @@ thaw_status thaw_torch_add_tensor(const struct thaw_torch *torch, const struct t
     struct view view = {0};
     if (arguments->count < 4 || arguments->items[0]->kind != THAW_PICKLE_PERSISTENT)
         return thaw_fail(THAW_ERROR_INPUT, "tensor '%s' has no storage", name);
-    THAW_TRY(thaw_context(open_extent(torch, arguments->items[0], &extent), "tensor '%s'", name));
+    thaw_status status = open_extent(torch, arguments->items[0], &extent);
+    if (status != THAW_OK)
+        return thaw_context(status, "tensor '%s'", name);
     THAW_TRY(read_view(name, arguments, extent.count, &view));
     size_t element = thaw_dtype_size_bytes(extent.dtype);
     const unsigned char *data = extent.bytes + view.offset * element;

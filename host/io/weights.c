@@ -237,7 +237,7 @@ void thaw_shape_text(int rank, const int64_t *dims, char ret_text[THAW_SHAPE_TEX
 }
 
 thaw_status thaw_weights_import(const char *in, const char *out, struct thaw_weights *ret_weights) {
-    struct thaw_weights weights;
+    struct thaw_weights weights = {0};
     THAW_TRY(thaw_weights_open(in, &weights));
     thaw_status status = THAW_OK;
     if (!thaw_weights_get_metadata(&weights, "format")) /* other programs look for PyTorch's mark */
