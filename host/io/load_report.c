@@ -78,40 +78,52 @@ static bool allocate(struct thaw_load_list *list, struct thaw_arena *arena, size
     return list->items != NULL;
 }
 
+/* What a tensor of the file turned out to be; SPARED: the old head's, in place of which is a new.
+ */
+enum use { UNUSED, USED, SPARED };
+
+static void place_wanted(const struct thaw_load_wanted *wanted, const struct thaw_weights *weights,
+                         const struct thaw_load_options *options, struct thaw_load_report *report,
+                         enum use *uses) {
+    const struct thaw_weight *weight = thaw_weights_find(weights, wanted->name);
+    if (!weight && wanted->alias)
+        weight = thaw_weights_find(weights, wanted->alias);
+    if (weight)
+        uses[weight - weights->items] = wanted->fresh ? SPARED : USED;
+    if (!weight || wanted->fresh)
+        add(&report->missing, wanted, NULL,
+            wanted->optional || wanted->fresh ||
+                matches_any(&options->allow_missing, wanted->name));
+    else if (!same_shape(wanted, weight))
+        add(&report->mismatched, wanted, weight,
+            matches_any(&options->allow_mismatch, wanted->name));
+    else
+        add(&report->loaded, wanted, weight, true);
+}
+
 static thaw_status make(const struct thaw_load_wanted *wanted, size_t wanted_count,
                         const struct thaw_weights *weights, const struct thaw_load_options *options,
                         struct thaw_load_report *report) {
     struct thaw_arena *arena = &report->arena;
     THAW_TRY(check_options(options, arena, wanted, wanted_count, weights));
-    bool *used = thaw_arena_array(arena, weights->count, sizeof *used);
-    if (!used || !allocate(&report->loaded, arena, wanted_count) ||
+    enum use *uses = thaw_arena_array(arena, weights->count, sizeof *uses);
+    if (!uses || !allocate(&report->loaded, arena, wanted_count) ||
         !allocate(&report->missing, arena, wanted_count) ||
         !allocate(&report->mismatched, arena, wanted_count) ||
         !allocate(&report->unexpected, arena, weights->count) ||
         !allocate(&report->counters, arena, weights->count))
         return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < wanted_count; i++) {
-        const struct thaw_weight *weight = thaw_weights_find(weights, wanted[i].name);
-        if (weight)
-            used[weight - weights->items] = true;
-        if (!weight)
-            add(&report->missing, &wanted[i], NULL,
-                wanted[i].optional || matches_any(&options->allow_missing, wanted[i].name));
-        else if (!same_shape(&wanted[i], weight))
-            add(&report->mismatched, &wanted[i], weight,
-                matches_any(&options->allow_mismatch, wanted[i].name));
-        else
-            add(&report->loaded, &wanted[i], weight, true);
-    }
+    for (size_t i = 0; i < wanted_count; i++)
+        place_wanted(&wanted[i], weights, options, report, uses);
     for (size_t i = 0; i < weights->count; i++) {
         const struct thaw_weight *weight = &weights->items[i];
-        if (used[i])
+        if (uses[i] == USED)
             continue;
         if (is_counter(weight->name))
             add(&report->counters, NULL, weight, true);
         else
             add(&report->unexpected, NULL, weight,
-                matches_any(&options->allow_unexpected, weight->name));
+                uses[i] == SPARED || matches_any(&options->allow_unexpected, weight->name));
     }
     return THAW_OK;
 }

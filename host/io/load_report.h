@@ -8,9 +8,11 @@
 /* A parameter of the model. */
 struct thaw_load_wanted {
     const char *name;
+    const char *alias; /* looked for when the file has no `name`; NULL: none */
     int rank;
     int64_t dims[THAW_WEIGHT_RANK_MAX];
     bool optional; /* may be missing from the file without being asked about */
+    bool fresh;    /* of a new head: not loaded, and a tensor of its name in the file may be left */
 };
 
 /* Globs over names, of what may differ. A pattern that no name matches is an error: of the model

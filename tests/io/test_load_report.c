@@ -22,11 +22,11 @@ static void fill(struct thaw_weights *weights) {
 }
 
 static const struct thaw_load_wanted wanted[] = {
-    {"conv1.weight", 4, {4, 3, 2, 2}, false},
-    {"bn1.weight", 1, {4}, false},
-    {"layer1.convs.weight", 4, {4, 4, 1, 1}, false},
-    {"fc.weight", 2, {2, 4}, false},
-    {"fc.scale", 0, {0}, true},
+    {"conv1.weight", NULL, 4, {4, 3, 2, 2}, false, false},
+    {"bn1.weight", "norm1.weight", 1, {4}, false, false},
+    {"layer1.convs.weight", "layer1.c.weight", 4, {4, 4, 1, 1}, false, false},
+    {"fc.weight", NULL, 2, {2, 4}, false, false},
+    {"fc.scale", NULL, 0, {0}, true, false},
 };
 #define WANTED_COUNT (sizeof wanted / sizeof *wanted)
 
@@ -90,6 +90,31 @@ static void patterns_allow_differences(void **state) {
     thaw_weights_finish(&weights);
 }
 
+static void names_may_differ_and_heads_may_be_new(void **state) {
+    (void)state;
+    struct thaw_weights weights = {0};
+    struct thaw_load_report report;
+    fill(&weights);
+    const struct thaw_load_wanted renamed[] = {
+        {"stem.weight", "conv1.weight", 4, {4, 3, 2, 2}, false, false},
+        {"bn1.weight", "conv1.weight", 1, {4}, false, false},
+        {"layer1.weight", "layer1.conv.weight", 4, {4, 4, 1, 1}, false, false},
+        {"fc.weight", NULL, 2, {10, 4}, false, true},
+        {"head.weight", "aux.fc.weight", 2, {2, 4}, false, true},
+        {"head.bias", NULL, 1, {2}, false, true},
+    };
+    assert_ok(thaw_load_report_make(renamed, 6, &weights, NULL, &report));
+    assert_ok(thaw_load_report_check(&report, "r.pth"));
+    assert_int_equal(report.loaded.count, 3);
+    assert_string_equal(report.loaded.items[0].weight->name, "conv1.weight");
+    assert_string_equal(report.loaded.items[1].weight->name, "bn1.weight");
+    assert_int_equal(report.missing.count, 3);
+    assert_int_equal(report.unexpected.count, 2);
+    assert_true(report.unexpected.items[0].allowed);
+    thaw_load_report_finish(&report);
+    thaw_weights_finish(&weights);
+}
+
 static void a_pattern_without_match_is_an_error(void **state) {
     (void)state;
     struct thaw_weights weights = {0};
@@ -135,6 +160,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_tensor_is_accounted_for),
         cmocka_unit_test(patterns_allow_differences),
+        cmocka_unit_test(names_may_differ_and_heads_may_be_new),
         cmocka_unit_test(a_pattern_without_match_is_an_error),
         cmocka_unit_test(many_differences_are_counted),
     };
