@@ -18,7 +18,7 @@
 //   IN_ORIGIN IN_ROW IN_IMAGE IN_BLOCK, OUT_...    in floats; the origins are of the first pixel that is read or written
 //   OUT_H OUT_W                   interior of the output (of y in backward weight)
 //   IMAGES STRIPS                 images, and strips of ROWS rows, of a work-item (gather)
-// and by kernel: BACKWARD PT PL BT BL, ACT BIAS LANES, ACCUMULATE, STREAM, AHEAD; TAP_ROWS, PARTS.
+// and by kernel: BACKWARD PT PL BT BL, ACT BIAS LANES, ACCUMULATE, STREAM; TAP_ROWS, PARTS.
 
 #define ITEM __attribute__((reqd_work_group_size(1, 1, 1))) kernel
 #define INLINE static inline __attribute__((always_inline))
@@ -88,12 +88,10 @@ INLINE void tile(const global float *in, const REAL *w, REAL bias, REAL lanes, f
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++)
             sum[i][j] = (REAL)(0.0f);
-#if AHEAD
     // What the tile below this one will need and this one does not.
     UNROLL for (int r = 0; r < STEP_Y; r++)
         UNROLL for (int c = 0; c < STEP_X; c++)
             PREFETCH(in + (SPAN_Y(ROWS) + r) * IN_ROW + c * B);
-#endif
     UNROLL for (int r = 0; r < SPAN_Y(rows); r++)
         UNROLL for (int c = 0; c < SPAN_X(columns); c++) {
             const REAL pixel = LOAD(in + r * IN_ROW + c * B);
@@ -169,14 +167,12 @@ INLINE void weight_tile(const global float *x, const global float *y, REAL *sum,
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++)
             d[i][j] = LOAD(y + i * OUT_ROW + j * B);
-#if AHEAD
     UNROLL for (int r = 0; r < STEP_Y; r++)
         UNROLL for (int c = 0; c < STEP_X; c++)
             PREFETCH(x + (SPAN_Y(ROWS) + r) * IN_ROW + c * B);
     UNROLL for (int i = 0; i < ROWS; i++)
         UNROLL for (int j = 0; j < COLUMNS; j++)
             PREFETCH(y + (ROWS + i) * OUT_ROW + j * B);
-#endif
     UNROLL for (int r = 0; r < SPAN_Y(rows); r++)
         UNROLL for (int c = 0; c < SPAN_X(columns); c++) {
             const REAL pixel = LOAD(x + r * IN_ROW + c * B);

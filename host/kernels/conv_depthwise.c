@@ -67,14 +67,15 @@ static bool applies(const struct thaw_conv_problem *problem, const struct thaw_d
 
 /* ---- tiles ---------------------------------------------------------------------------------- */
 
-/* A tile of rows x columns sums, and how the work is cut into items. */
+/* A tile of rows x columns sums (backward weight: of pixels of dY), and how the work is cut into
+ * items. */
 struct plan {
     int rows, columns;
     int strips, images;  /* of an item: forward, backward data */
     int tap_rows, parts; /* backward weight */
 };
 
-/* The largest of the widths that leaves the least rest. */
+/* The first of the widths that leaves the least rest. */
 static int pick_columns(int width, const int *widths, int count) {
     int best = widths[0];
     for (int i = 1; i < count; i++)
@@ -83,44 +84,56 @@ static int pick_columns(int width, const int *widths, int count) {
     return width < best ? width : best;
 }
 
-static int largest_divisor(int value, int limit) {
-    for (int d = limit < value ? limit : value; d > 1; d--)
-        if (value % d == 0)
-            return d;
-    return 1;
+/* Tiles measured with AVX-512 (32 registers; `large`); half of them elsewhere. */
+static void pick_tile(const struct thaw_conv_problem *problem, int out_width, bool large,
+                      struct plan *plan) {
+    static const int near[] = {4, 7, 5, 8, 6, 3}, wide[] = {7, 8, 6, 5, 4, 3};
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    bool strided = g->stride_h > 1 || g->stride_w > 1;
+    plan->rows = 1;
+    if (problem->direction == THAW_CONV_BACKWARD_DATA && strided) {
+        int sums = g->stride_h * g->stride_w; /* each needs taps of its own */
+        plan->rows = g->stride_h;
+        plan->columns = g->stride_w * clamp((large ? 16 : 8) / sums, 1, 8);
+    } else if (problem->direction == THAW_CONV_FORWARD && strided && large) {
+        plan->columns = pick_columns(out_width, wide, 6);
+    } else {
+        plan->columns = pick_columns(out_width, near, 6);
+        bool few_loads = problem->direction != THAW_CONV_BACKWARD_WEIGHT ||
+                         (g->w.kh * g->w.kw > 9 && plan->columns <= 4);
+        plan->rows = large && !strided && few_loads ? 2 : 1;
+    }
+}
+
+/* The most rows of taps, a divisor of all of them, whose sums fit the registers. */
+static int pick_tap_rows(const struct thaw_filter *w, bool large) {
+    int rows = clamp((large ? 27 : 12) / w->kw, 1, w->kh);
+    while (w->kh % rows)
+        rows--;
+    return rows;
 }
 
 static struct plan make_plan(const struct thaw_conv_problem *problem,
                              const struct thaw_device_caps *caps) {
-    static const int wide[] = {7, 8, 6, 5, 4}, narrow[] = {4, 5, 3};
     const struct thaw_conv_geometry *g = &problem->geometry;
     const struct thaw_layout *out = problem->direction == THAW_CONV_BACKWARD_DATA ? &g->x : &g->y;
-    bool many_registers = g->x.block >= 16;
-    struct plan plan = {.rows = 1, .strips = 1, .images = 1, .tap_rows = g->w.kh, .parts = 1};
-
-    if (problem->direction == THAW_CONV_BACKWARD_DATA && (g->stride_h > 1 || g->stride_w > 1)) {
-        plan.rows = g->stride_h;
-        plan.columns =
-            g->stride_w * (many_registers ? clamp(8 / (g->stride_h * g->stride_w), 1, 4) : 1);
-    } else if (g->stride_h == 1 && g->stride_w == 1 && many_registers) {
-        plan.rows = out->h > 1 ? 2 : 1;
-        plan.columns = pick_columns(out->w, narrow, 3);
-    } else {
-        plan.columns = pick_columns(out->w, many_registers ? wide : narrow, many_registers ? 5 : 3);
-    }
+    bool large = g->x.block >= 16;
+    struct plan plan = {.strips = 1, .images = 1, .tap_rows = g->w.kh, .parts = 1};
+    pick_tile(problem, out->w, large, &plan);
 
     int blocks = thaw_layout_blocks(&g->x), strips = ceil_div(out->h, plan.rows);
     int wanted = 8 * caps->compute_units; /* items, for balance */
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT) {
-        plan.tap_rows =
-            largest_divisor(g->w.kh, clamp((many_registers ? 27 : 12) / g->w.kw, 1, g->w.kh));
-        plan.parts = clamp(ceil_div(wanted, blocks * (g->w.kh / plan.tap_rows)), 1, PARTS_MAX);
+        plan.tap_rows = pick_tap_rows(&g->w, large);
+        int items = blocks * (g->w.kh / plan.tap_rows);
+        plan.parts = clamp(ceil_div(wanted, items), 1, PARTS_MAX);
         return plan;
     }
-    plan.strips = clamp(ITEM_PIXELS / (plan.rows * out->w), 1, strips);
-    int left = ceil_div(ITEM_PIXELS, plan.strips * plan.rows * out->w);
-    plan.images =
-        plan.strips < strips ? 1 : clamp(left, 1, clamp(g->x.n * blocks / wanted, 1, g->x.n));
+    int strip_pixels = plan.rows * out->w;
+    plan.strips = clamp(ITEM_PIXELS / strip_pixels, 1, strips);
+    if (plan.strips == strips) /* a small map: several images to an item */
+        plan.images = clamp(ceil_div(ITEM_PIXELS, strips * strip_pixels), 1,
+                            clamp(g->x.n * blocks / wanted, 1, g->x.n));
     return plan;
 }
 
@@ -172,7 +185,6 @@ static void define_geometry(struct thaw_defines *defines, const struct thaw_conv
     thaw_define_int(defines, "ROWS", plan->rows);
     thaw_define_int(defines, "COLUMNS", plan->columns);
     thaw_define_int(defines, "ACCUMULATE", problem->accumulate);
-    thaw_define_int(defines, "AHEAD", g->stride_h == 1 && g->stride_w == 1);
 }
 
 static thaw_status prepare_weight(thaw_device *device, const struct plan *plan,
