@@ -1,0 +1,137 @@
+// Direct convolution for CPU devices: a work-item makes a tile of MR pixels by NV vectors of output channels
+// in registers, one tile after the other, and never splits the sum. Work-groups of one item, no local memory.
+//
+//   y[pixel, o] = act(bias[o] + sum over channel blocks, taps and k of x[pixel at tap, k] * w[k, o])
+//
+// Backward-data is the same kernel on the gradient of y with the weights of conv_direct_transpose. What a pixel,
+// a tap or an image is, is strides (host/kernels/conv_direct.h), so that one program serves most layers of a
+// network; only what shapes the inner loop is a macro. The halo stands for the padding; no index is checked.
+//
+// A tile at the right or bottom edge is moved inwards and does not store the pixels of its neighbour again.
+
+#ifndef NV
+#define NV 2 // vectors of B output channels: a panel of the weights
+#endif
+#ifndef MR
+#define MR 14 // pixels of a tile
+#endif
+#ifndef TW
+#define TW MR // of which in a row
+#endif
+#ifndef XP
+#define XP B // floats from one pixel of a tile's row to the next, in x
+#endif
+#ifndef YP
+#define YP B // and in y
+#endif
+#ifndef ACT
+#define ACT none
+#endif
+// BIAS: add a bias. ACCUMULATE: add to y. ZERO_PADDING: the activation makes padded lanes non-zero. STREAM: y is
+// too large for the cache to keep.
+
+#define TH (MR / TW)
+#define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1") // with the tile unrolled, more makes the loop slower
+
+#if defined(STREAM) && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define STORE_OUTPUT(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
+#endif
+#endif
+#ifndef STORE_OUTPUT
+#define STORE_OUTPUT(v, p) STORE(v, p)
+#endif
+
+// Bias, activation and sum of one vector of one pixel.
+static inline void finish(REAL value, global float *p, global const float *bias, float parameter, int lanes) {
+#ifdef BIAS
+    value += LOAD(bias);
+#endif
+    value = ACTIVATE(value, parameter);
+#ifdef ACCUMULATE
+    value += LOAD(p);
+#endif
+    STORE_OUTPUT(value, p);
+#ifdef ZERO_PADDING
+    for (int lane = lanes; lane < B; lane++)
+        p[lane] = 0.0f;
+#endif
+}
+
+// Global size: (panels, blocks of tiles), or the other way round with tiles_first.
+__attribute__((reqd_work_group_size(1, 1, 1))) kernel void
+conv_direct(global const float *restrict x, global const float *restrict w, global float *restrict y,
+            global const float *restrict bias, float parameter, int channels, int blocks, int taps_h, int taps_w,
+            int run, long x_offset, long x_block, int x_image, int x_row, int x_tap_row, int x_tap, long w_offset,
+            long w_panel, int w_block, int w_tap_row, int w_tap, long y_offset, long y_block, int y_image,
+            int y_row, int images, int out_h, int out_w, int tiles_per_item, int tiles_first) {
+    const int panel = get_global_id(tiles_first), first = get_global_id(1 - tiles_first) * tiles_per_item;
+    const int tiles_h = (out_h + TH - 1) / TH, tiles_w = (out_w + TW - 1) / TW;
+    const int last = min(first + tiles_per_item, images * tiles_h * tiles_w);
+    for (int tile = first; tile < last; tile++) {
+        const int n = tile / (tiles_h * tiles_w), ty = tile / tiles_w % tiles_h, tx = tile % tiles_w;
+        const int y0 = min(ty * TH, out_h - TH), x0 = max(min(tx * TW, out_w - TW), 0);
+        global const float *corner = x + x_offset + (long)n * x_image + (long)y0 * x_row + (long)x0 * XP;
+        REAL sum[MR][NV];
+        UNROLL for (int m = 0; m < MR; m++)
+            UNROLL for (int v = 0; v < NV; v++)
+                sum[m][v] = (REAL)(0.0f);
+        for (int block = 0; block < blocks; block++) {
+            global const float *pixels = corner + block * x_block;
+            if (panel == 0) // the first to come here: fetch what the next tile needs
+                UNROLL for (int m = 0; m < MR; m++)
+                    PREFETCH(pixels + m / TW * x_row + m % TW * XP + TW * XP);
+            for (int ky = 0; ky < taps_h; ky++)
+                for (int kx = 0; kx < taps_w; kx++) {
+                    global const float *a = pixels + ky * x_tap_row + kx * x_tap;
+                    global const float *b = w + w_offset + panel * w_panel + (long)block * w_block +
+                                            ky * w_tap_row + kx * w_tap;
+                    ROLLED for (int k = 0; k < run; k++) {
+                        REAL weight[NV];
+                        UNROLL for (int v = 0; v < NV; v++)
+                            weight[v] = LOAD(b + v * B);
+                        UNROLL for (int m = 0; m < MR; m++) {
+                            const REAL pixel = (REAL)(a[m / TW * x_row + m % TW * XP + k]);
+                            UNROLL for (int v = 0; v < NV; v++)
+                                sum[m][v] = fma(pixel, weight[v], sum[m][v]);
+                        }
+                        b += NV * B;
+                    }
+                }
+        }
+        global float *out = y + y_offset + panel * NV * y_block + (long)n * y_image + (long)y0 * y_row +
+                            (long)x0 * YP;
+        UNROLL for (int m = 0; m < MR; m++)
+            if (y0 + m / TW >= ty * TH && x0 + m % TW >= tx * TW && x0 + m % TW < out_w)
+                UNROLL for (int v = 0; v < NV; v++)
+                    finish(sum[m][v], out + m / TW * y_row + m % TW * YP + v * y_block,
+                           bias + (panel * NV + v) * B, parameter, channels - (panel * NV + v) * B);
+    }
+}
+
+// Weights for backward-data: [O/BO][I/BI][taps][BI][BO] -> [I/NR][O/B][taps][B][NR], NR = NV * B. Global size:
+// (panels of input channels, blocks of output channels).
+#ifndef BO
+#define BO (2 * B)
+#endif
+#ifndef BI
+#define BI B
+#endif
+
+__attribute__((reqd_work_group_size(1, 1, 1))) kernel void
+conv_direct_transpose(global const float *restrict w, global float *restrict t, int blocks_i, int taps) {
+    const int panel = get_global_id(0), block = get_global_id(1), blocks = get_global_size(1);
+    t += ((long)panel * blocks + block) * taps * (B * NV * B);
+    const int o = block * B;
+    for (int tap = 0; tap < taps; tap++)
+        for (int v = 0; v < NV; v++) {
+            const int i = panel * NV + v; // block of input channels
+            global const float *from =
+                w + (((long)(o / BO) * blocks_i + i) * taps + tap) * (BI * BO) + o % BO;
+            global float *to = t + (long)tap * (B * NV * B) + v * B;
+            for (int k = 0; k < B; k++)
+                for (int lane = 0; lane < B; lane++)
+                    to[k * NV * B + lane] = from[lane * BO + k];
+        }
+}
