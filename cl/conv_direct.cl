@@ -31,6 +31,9 @@
 // too large for the cache to keep.
 
 #define TH (MR / TW)
+// Offset of pixel m of a tile from its first, in x and in y.
+#define IN(m) ((m) / TW * (long)x_row + (m) % TW * XP)
+#define OUT(m) ((m) / TW * (long)y_row + (m) % TW * YP)
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1") // with the tile unrolled, more makes the loop slower
 
@@ -81,7 +84,7 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
             global const float *pixels = corner + block * x_block;
             if (panel == 0) // the first to come here: fetch what the next tile needs
                 UNROLL for (int m = 0; m < MR; m++)
-                    PREFETCH(pixels + m / TW * x_row + m % TW * XP + TW * XP);
+                    PREFETCH(pixels + IN(m) + TW * XP);
             for (int ky = 0; ky < taps_h; ky++)
                 for (int kx = 0; kx < taps_w; kx++) {
                     global const float *a = pixels + ky * x_tap_row + kx * x_tap;
@@ -92,10 +95,11 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
                         UNROLL for (int v = 0; v < NV; v++)
                             weight[v] = LOAD(b + v * B);
                         UNROLL for (int m = 0; m < MR; m++) {
-                            const REAL pixel = (REAL)(a[m / TW * x_row + m % TW * XP + k]);
+                            const REAL pixel = (REAL)(a[IN(m)]);
                             UNROLL for (int v = 0; v < NV; v++)
                                 sum[m][v] = fma(pixel, weight[v], sum[m][v]);
                         }
+                        a++;
                         b += NV * B;
                     }
                 }
@@ -105,33 +109,47 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
         UNROLL for (int m = 0; m < MR; m++)
             if (y0 + m / TW >= ty * TH && x0 + m % TW >= tx * TW && x0 + m % TW < out_w)
                 UNROLL for (int v = 0; v < NV; v++)
-                    finish(sum[m][v], out + m / TW * y_row + m % TW * YP + v * y_block,
+                    finish(sum[m][v], out + OUT(m) + v * y_block,
                            bias + (panel * NV + v) * B, parameter, channels - (panel * NV + v) * B);
     }
 }
 
-// Weights for backward-data: [O/BO][I/BI][taps][BI][BO] -> [I/NR][O/B][taps][B][NR], NR = NV * B. Global size:
+// Weights for backward-data: [O/BO][I/B][taps][B][BO] -> [I/NR][O/B][taps][B][NR], NR = NV * B. Global size:
 // (panels of input channels, blocks of output channels).
 #ifndef BO
 #define BO (2 * B)
 #endif
-#ifndef BI
-#define BI B
-#endif
+
+// Row i of the result interleaves rows i/2 and i/2 + B/2: log2(B) times that exchanges rows and columns.
+static inline void transpose(REAL rows[B]) {
+    UNROLL for (int step = 1; step < B; step *= 2) {
+        REAL next[B];
+        UNROLL for (int i = 0; i < B / 2; i++) {
+            next[2 * i].even = rows[i].lo;
+            next[2 * i].odd = rows[i + B / 2].lo;
+            next[2 * i + 1].even = rows[i].hi;
+            next[2 * i + 1].odd = rows[i + B / 2].hi;
+        }
+        UNROLL for (int i = 0; i < B; i++)
+            rows[i] = next[i];
+    }
+}
 
 __attribute__((reqd_work_group_size(1, 1, 1))) kernel void
 conv_direct_transpose(global const float *restrict w, global float *restrict t, int blocks_i, int taps) {
     const int panel = get_global_id(0), block = get_global_id(1), blocks = get_global_size(1);
-    t += ((long)panel * blocks + block) * taps * (B * NV * B);
     const int o = block * B;
-    for (int tap = 0; tap < taps; tap++)
-        for (int v = 0; v < NV; v++) {
+    t += ((long)panel * blocks + block) * taps * (B * NV * B);
+    for (int v = 0; v < NV; v++)
+        for (int tap = 0; tap < taps; tap++) {
             const int i = panel * NV + v; // block of input channels
-            global const float *from =
-                w + (((long)(o / BO) * blocks_i + i) * taps + tap) * (BI * BO) + o % BO;
+            global const float *from = w + (((long)(o / BO) * blocks_i + i) * taps + tap) * (B * BO) + o % BO;
             global float *to = t + (long)tap * (B * NV * B) + v * B;
-            for (int k = 0; k < B; k++)
-                for (int lane = 0; lane < B; lane++)
-                    to[k * NV * B + lane] = from[lane * BO + k];
+            REAL rows[B];
+            UNROLL for (int lane = 0; lane < B; lane++)
+                rows[lane] = LOAD(from + lane * BO);
+            transpose(rows);
+            UNROLL for (int k = 0; k < B; k++)
+                STORE(rows[k], to + k * NV * B);
         }
 }
