@@ -216,7 +216,8 @@ static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
     THAW_TRY(thaw_yaml_string(node, &text));
     double value = strtod(text, &end);
     bool relative = *end == 'x' && !end[1];
-    if (end == text || (*end && !relative) || !(value >= 0 && value <= 1e4))
+    bool decimal = end == text + strspn(text, "0123456789.eE+-"); /* no 0x1p3 */
+    if (end == text || !decimal || (*end && !relative) || !(value >= 0 && value <= 1e4))
         return thaw_yaml_fail(node,
                               "'%s' is no learning rate: expected a number such as 0.001, or a "
                               "factor such as 0.1x of the weights' own",
@@ -228,6 +229,8 @@ static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
 static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *node,
                                  struct thaw_stage *stage) {
     size_t count = node->kind == THAW_YAML_MAPPING ? node->count : 1;
+    if (!count)
+        return thaw_yaml_fail(node, "`lr` has no entries");
     stage->lr_rules = thaw_arena_array(&config->arena, count + 1, sizeof *stage->lr_rules);
     if (!stage->lr_rules)
         return THAW_ERROR_MEMORY;
@@ -290,6 +293,12 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
         return thaw_yaml_fail(node, "the stage needs `train`, a list of what it trains");
     THAW_TRY(
         thaw_yaml_expect(stage->patterns, THAW_YAML_SEQUENCE, "a list of patterns over names"));
+    if (!stage->patterns->count)
+        return thaw_yaml_fail(stage->patterns, "`train` of the stage is empty");
+    for (size_t i = 0; i < stage->patterns->count; i++) {
+        const char *pattern;
+        THAW_TRY(thaw_yaml_string(stage->patterns->items[i], &pattern));
+    }
     const thaw_yaml *lr = thaw_yaml_get(node, "lr");
     if (!lr)
         return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
@@ -385,9 +394,13 @@ static thaw_status load(const char *path, const char *const *sets, size_t set_co
     if (!config->path)
         return THAW_ERROR_MEMORY;
     THAW_TRY(load_extended(&config->arena, path, 0, &config->document));
+    /* The regime first, so that an override reaches into the stages that it stands for. */
+    for (size_t i = 0; i < set_count; i++)
+        if (!strncmp(sets[i], "regime=", 7))
+            THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
+    THAW_TRY(expand_regime(&config->arena, &config->document));
     for (size_t i = 0; i < set_count; i++)
         THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
-    THAW_TRY(expand_regime(&config->arena, &config->document));
     const thaw_yaml *root = config->document;
     THAW_TRY(thaw_yaml_only(root, keys, COUNT(keys)));
     THAW_TRY(read_general(config, root));

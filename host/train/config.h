@@ -5,14 +5,21 @@
  *   extends: base.yaml                 # this file is merged over that one
  *   regime: small_different            # a preset of `train`, unless `train` is given
  *   model: {graph: NAME or FILE, weights: FILE, size: 160, head: {type: last, dropout: 0.2},
- *           reference: {lr: 0.1, batch: 32}, allow: {missing: [...], unexpected: [...], mismatch:
- * [...]}} data: {...}                        # data/dataset.h augment: [hflip, {rotate: 15}]     #
- * data/augment.h loss: {label_smoothing: 0, class_weights: balanced} optimizer: {type: sgd,
- * momentum: 0.9, weight_decay: 1.0e-4} schedule: cosine batch: 32 seed: 0 metric: val.top1 # which
- * epoch's weights are kept output: runs device: {conv: NAME, block: 16} train: [ {stage: warmup,
- * train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
+ *           reference: {lr: 0.1, batch: 32},
+ *           allow: {missing: [...], unexpected: [...], mismatch: [...]}}
+ *   data: {...}                        # data/dataset.h
+ *   augment: [hflip, {rotate: 15}]     # data/augment.h
+ *   loss: {label_smoothing: 0, class_weights: balanced}
+ *   optimizer: {type: sgd, momentum: 0.9, weight_decay: 1.0e-4}
+ *   schedule: cosine
+ *   batch: 32
+ *   seed: 0
+ *   metric: val.top1                   # which epoch's weights are kept
+ *   output: runs
+ *   device: {conv: NAME, block: 16}
+ *   train: [ {stage: warmup, train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
  *
- * optimizer, schedule, batch, norm, augment and metric may stand in a stage, too, and hold there.
+ * optimizer, schedule, batch and augment may stand in a stage, too, and hold there.
  */
 #ifndef THAW_TRAIN_CONFIG_H
 #define THAW_TRAIN_CONFIG_H
