@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/<model>.json: what PyTorch computes for one network of each family.
+
+Needs PyTorch 2 and torchvision; run as `python3 tests/golden/make_goldens.py [MODEL...]`. The test only
+reads the results.
+
+Weights and images are not stored: both sides compute them, to the bit, from the name of a tensor (`fill`
+below is golden_fill() of tests/support/golden.c). The network is small where that changes no code path:
+small images, ten classes, dropout 0, and VGG's hidden linear layers 64 wide; `set` lists these changes
+as assignments to the model's YAML.
+
+Everything is computed in float64. What single precision must be allowed to differ is measured, not
+guessed: the same computation in float32 gives, for each quantity, a difference (`..._error`), and the test
+allows a multiple of it. That covers what no fixed tolerance does: gradients that are zero but for rounding
+(a bias before a batch norm), statistics over few pixels, and the growth of differences over ten steps.
+
+A tensor is summarised by its sum, its 2-norm and 16 values at the places i * count / 16. Their errors: of
+the sum, the 2-norm of the difference where that is larger; of the norm, the 2-norm of the difference; of a
+value, the largest difference of all values.
+"""
+import json
+import math
+import pathlib
+import sys
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+
+OUT = pathlib.Path(__file__).parent
+SEED, BATCH, CLASSES, STEPS, MOMENTUM, SAMPLES = 2026, 4, 10, 10, 0.9, 16
+STREAM_TEST = 5  # THAW_RNG_TEST
+
+
+# ---- the formula ------------------------------------------------------------------------------------
+
+
+def philox(counter, key):
+    """Ten rounds of Philox4x32 (Salmon et al., SC 2011); `counter` is four arrays of uint64."""
+    mask = np.uint64(0xFFFFFFFF)
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c2 = (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0), (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & mask, p0 & mask
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def uniform(name, count):
+    """The first `count` draws, in [0, 1), of the stream named by the FNV-1a hash of `name`."""
+    stream = 2166136261
+    for byte in name.encode():
+        stream = (stream ^ byte) * 16777619 & 0xFFFFFFFF
+    block = np.arange((count + 3) // 4, dtype=np.uint64)
+    zero = np.zeros_like(block)
+    words = philox((block, zero + np.uint64(stream), zero, zero), (SEED, STREAM_TEST << 24))
+    bits = np.stack(words, axis=1).reshape(-1)[:count] >> np.uint64(8)
+    return bits.astype(np.float32) * np.float32(2.0**-24)
+
+
+def bounds(name, shape):
+    """Uniform numbers between these: He et al. 2015 for weights. Batch norms shift most of what they put out
+    above zero: with a shift of 0, single precision puts a handful of activations on the other side of the
+    ReLU than double precision, each of which moves gradients by 1e-2; so, all agree to 1e-5, and some
+    percent of the activations are still cut off."""
+    if name == "input":
+        return -2.0, 2.0
+    if name.endswith("running_mean"):
+        return -0.25, 0.25
+    if name.endswith("running_var") or name.endswith("bias"):
+        return 0.5, 1.5
+    if len(shape) == 1:
+        return 0.2, 0.6
+    bound = math.sqrt(6.0 / math.prod(shape[1:]))
+    return -bound, bound
+
+
+def fill(name, shape):
+    low, high = (np.float32(b) for b in bounds(name, shape))
+    values = low + (high - low) * uniform(name, math.prod(shape))
+    return torch.from_numpy(values.astype(np.float32).reshape(shape))
+
+
+# ---- EfficientNet-Lite0 -----------------------------------------------------------------------------
+
+
+class SameConv(nn.Conv2d):
+    """TensorFlow's `same`: the output is ceil(size / stride), an odd pixel of padding is at the end."""
+
+    def forward(self, x):
+        pad = []
+        for size, kernel, stride in ((x.shape[3], self.kernel_size[1], self.stride[1]),
+                                     (x.shape[2], self.kernel_size[0], self.stride[0])):
+            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pad += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(x, pad), self.weight, None, self.stride, 0, 1, self.groups)
+
+
+def conv(inputs, outputs, kernel=1, stride=1, groups=1):
+    return SameConv(inputs, outputs, kernel, stride, groups=groups, bias=False)
+
+
+def norm(channels):
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class Separable(nn.Module):
+    def __init__(self, inputs, outputs, kernel):
+        super().__init__()
+        self.conv_dw, self.bn1 = conv(inputs, inputs, kernel, 1, inputs), norm(inputs)
+        self.conv_pw, self.bn2 = conv(inputs, outputs), norm(outputs)
+
+    def forward(self, x):
+        return self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(x)))))
+
+
+class Inverted(nn.Module):
+    def __init__(self, inputs, outputs, kernel, stride):
+        super().__init__()
+        middle = 6 * inputs
+        self.conv_pw, self.bn1 = conv(inputs, middle), norm(middle)
+        self.conv_dw, self.bn2 = conv(middle, middle, kernel, stride, middle), norm(middle)
+        self.conv_pwl, self.bn3 = conv(middle, outputs), norm(outputs)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        y = F.relu6(self.bn1(self.conv_pw(x)))
+        y = F.relu6(self.bn2(self.conv_dw(y)))
+        y = self.bn3(self.conv_pwl(y))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite0(nn.Module):
+    """Names of timm's tf_efficientnet_lite0."""
+
+    STAGES = ((3, 2, 24, 2), (5, 2, 40, 2), (3, 2, 80, 3), (5, 1, 112, 3), (5, 2, 192, 4), (3, 1, 320, 1))
+
+    def __init__(self):
+        super().__init__()
+        self.conv_stem, self.bn1 = conv(3, 32, 3, 2), norm(32)
+        stages, channels = [nn.Sequential(Separable(32, 16, 3))], 16
+        for kernel, stride, outputs, repeats in self.STAGES:
+            stage = []
+            for index in range(repeats):
+                stage.append(Inverted(channels, outputs, kernel, stride if index == 0 else 1))
+                channels = outputs
+            stages.append(nn.Sequential(*stage))
+        self.blocks = nn.Sequential(*stages)
+        self.conv_head, self.bn2 = conv(320, 1280), norm(1280)
+        self.classifier = nn.Linear(1280, CLASSES)
+
+    def forward(self, x):
+        x = self.blocks(F.relu6(self.bn1(self.conv_stem(x))))
+        x = F.relu6(self.bn2(self.conv_head(x)))
+        return self.classifier(x.mean((2, 3)))
+
+
+# ---- the networks -----------------------------------------------------------------------------------
+
+
+def vgg11_bn():
+    model = torchvision.models.vgg11_bn(dropout=0.0)
+    model.classifier[0], model.classifier[3] = nn.Linear(512 * 49, 64), nn.Linear(64, 64)
+    model.classifier[6] = nn.Linear(64, CLASSES)
+    return model
+
+
+MODELS = {  # how to make it, image size, lr, changes of the YAML
+    "vgg11_bn": (vgg11_bn, 64, 0.0002, [
+        "graph.2.classifier.nodes.0.0.linear.out=64", "graph.2.classifier.nodes.3.3.linear.out=64",
+        "graph.2.classifier.nodes.2.2.dropout.p=0", "graph.2.classifier.nodes.5.5.dropout.p=0"]),
+    "resnet18": (lambda: torchvision.models.resnet18(num_classes=CLASSES), 64, 0.002, []),
+    "resnet50": (lambda: torchvision.models.resnet50(num_classes=CLASSES), 64, 0.0002, []),
+    "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(num_classes=CLASSES, dropout=0.0), 64, 0.002,
+                     ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
+    "efficientnet_lite0": (EfficientNetLite0, 72, 0.002, ["graph.8.dropout.p=0"]),
+}
+
+
+# ---- what they compute ------------------------------------------------------------------------------
+
+
+def prepare(make, dtype):
+    model = make()
+    state = model.state_dict()
+    for name, tensor in state.items():
+        if not name.endswith("num_batches_tracked"):
+            state[name] = fill(name, tuple(tensor.shape))
+    model.load_state_dict(state)
+    return model.to(dtype)
+
+
+def compute(make, size, lr, dtype):
+    """All quantities, by name, as float64 arrays."""
+    torch.set_num_threads(1)
+    model, out = prepare(make, dtype), {}
+    images = fill("input", (BATCH, 3, size, size)).to(dtype)
+    labels = torch.tensor([7 * i % CLASSES for i in range(BATCH)])
+    with torch.no_grad():
+        out["eval"] = model.eval()(images)
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr, MOMENTUM)
+    losses = []
+    for step in range(STEPS + 1):
+        optimizer.zero_grad()
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels)
+        losses.append(loss.detach())
+        loss.backward()
+        if step == 0:
+            out["train"] = logits.detach()
+            for name, tensor in model.named_parameters():
+                out["gradients", name] = tensor.grad.clone()
+            for name, tensor in model.named_buffers():
+                if not name.endswith("num_batches_tracked"):
+                    out["statistics", name] = tensor.clone()
+        optimizer.step()
+    out["losses"] = torch.stack(losses)
+    return {key: value.double().numpy().reshape(-1) for key, value in out.items()}
+
+
+def number(value):
+    return float(f"{value:.8g}")
+
+
+def whole(exact, single):
+    return {"at": [number(v) for v in exact], "at_error": number(np.abs(exact - single).max())}
+
+
+def summary(exact, single):
+    count, difference = len(exact), exact - single
+    samples = min(SAMPLES, count)
+    places = [i * count // samples for i in range(samples)]
+    norm_error = np.sqrt((difference**2).sum())
+    return {"count": count,
+            "sum": number(exact.sum()), "sum_error": number(max(abs(difference.sum()), norm_error)),
+            "norm": number(np.sqrt((exact**2).sum())), "norm_error": number(norm_error),
+            **whole(exact[places], exact[places]), "at_error": number(np.abs(difference).max())}
+
+
+def write(name):
+    make, size, lr, changes = MODELS[name]
+    exact, single = (compute(make, size, lr, dtype) for dtype in (torch.float64, torch.float32))
+    golden = {"model": name, "set": changes, "seed": SEED, "batch": BATCH, "size": size, "classes": CLASSES,
+              "lr": lr, "momentum": MOMENTUM}
+    for key in ("eval", "train", "losses"):
+        golden[key] = whole(exact[key], single[key])
+    for group in ("gradients", "statistics"):
+        golden[group] = {key[1]: summary(exact[key], single[key]) for key in exact if key[0] == group}
+    text = json.dumps(golden, separators=(",", ":"))
+    for group in ("gradients", "statistics"):  # a line for each tensor
+        for key in golden[group]:
+            text = text.replace(f'"{key}":{{', f'\n"{key}":{{')
+    (OUT / f"{name}.json").write_text(text + "\n")
+    report(name, golden)
+
+
+def report(name, golden):
+    """How well conditioned the golden is: float32 errors relative to the size of the quantity."""
+    relative = {key: golden[key]["at_error"] / np.abs(golden[key]["at"]).max()
+                for key in ("eval", "train", "losses")}
+    worst = max((g["norm_error"] / g["norm"], key) for key, g in golden["gradients"].items()
+                if g["norm"] > 1e-9)
+    print(name, {k: f"{v:.1e}" for k, v in relative.items()}, f"worst gradient {worst[0]:.1e} {worst[1]}")
+    print("  losses", golden["losses"]["at"], f"+- {golden['losses']['at_error']:.1e}")
+
+
+for name in sys.argv[1:] or MODELS:
+    write(name)
