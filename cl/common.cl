@@ -70,3 +70,106 @@ static inline REAL act_hardswish(REAL x, float parameter) {
     return x * min(max(x + 3.0f, (REAL)(0.0f)), (REAL)(6.0f)) * (1.0f / 6.0f);
 }
 #define ACTIVATE(value, parameter) CAT(act_, ACT)(value, parameter)
+
+// Kernels that walk over whole maps (host/ops/walk.h). With SERIAL a work-item takes per_item rows alone; else
+// each pixel has a work-item or, between GROUP_ROWS and GROUP_PIXELS, a work-group of GROUP items shares
+// per_item rows. Row r is row r % h of image r / h.
+#ifndef SERIAL
+#define SERIAL 1
+#endif
+#ifndef GROUP
+#define GROUP 1 // a power of two
+#endif
+#define WALK int rows, int h, int w, int per_item
+#define MAP(t) int t##_origin, int t##_row, int t##_image, long t##_block
+#define MAP_BASE(t, cb) ((t) + t##_origin + (cb) * t##_block)
+#define MAP_AT(t, cb, r) (MAP_BASE(t, cb) + (long)((r) / h) * t##_image + (r) % h * t##_row)
+
+#define ROW_CHUNK get_group_id(1)
+#define EACH_ROW(r)                                                                                     \
+    for (int r = get_global_id(1) * per_item, r##_end = min(rows, r + per_item); r < r##_end; r++)
+#if SERIAL
+#define EACH_PIXEL(i) for (int i = 0; i < w; i++)
+#define GROUP_ROWS(r)                                                                                   \
+    for (int r = ROW_CHUNK * per_item, r##_end = min(rows, r + per_item); r < r##_end; r++)
+#define GROUP_PIXELS(i) for (int i = 0; i < w; i++)
+#else
+#define EACH_PIXEL(i) for (int i = get_global_id(0); i < w; i += get_global_size(0))
+#define GROUP_ROWS(r)                                                                                   \
+    for (int r = ROW_CHUNK * per_item + get_local_id(1),                                                \
+             r##_end = min(rows, (int)(ROW_CHUNK + 1) * per_item);                                      \
+         r < r##_end; r += get_local_size(1))
+#define GROUP_PIXELS(i) for (int i = get_local_id(0); i < w; i += get_local_size(0))
+#endif
+
+// The sum and the maximum over a work-group, in a fixed order; every item of the group calls them and gets the
+// result. SCRATCH declares the memory at the start of a kernel.
+#if GROUP == 1
+#define SCRATCH
+#define GROUP_SUM(value) (value)
+#define GROUP_MAX(value) (value)
+#define GROUP_LEADER 1
+#else
+#define SCRATCH local REAL scratch[GROUP]
+#define GROUP_ITEM (get_local_id(1) * get_local_size(0) + get_local_id(0))
+#define GROUP_LEADER (GROUP_ITEM == 0)
+#define GROUP_SUM(value) group_sum(value, scratch)
+#define GROUP_MAX(value) group_max(value, scratch)
+static REAL group_sum(REAL value, local REAL *scratch) {
+    const int item = GROUP_ITEM;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    scratch[item] = value;
+    for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (item < half_size)
+            scratch[item] += scratch[item + half_size];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return scratch[0];
+}
+static REAL group_max(REAL value, local REAL *scratch) {
+    const int item = GROUP_ITEM;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    scratch[item] = value;
+    for (int half_size = GROUP / 2; half_size > 0; half_size /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (item < half_size)
+            scratch[item] = max(scratch[item], scratch[item + half_size]);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return scratch[0];
+}
+#endif
+
+// `value` in the lanes of channels below `count`, `other` in the rest.
+#if B == 1
+static inline REAL keep_lanes(REAL value, REAL other, int count) {
+    return count > 0 ? value : other;
+}
+static inline float lanes_sum(REAL v) {
+    return v;
+}
+static inline float lanes_max(REAL v) {
+    return v;
+}
+#else
+constant int lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static inline REAL keep_lanes(REAL value, REAL other, int count) {
+    return select(other, value, CAT(vload, B)(0, lane_numbers) < (CAT(int, B))(count));
+}
+static inline float lanes_sum(REAL v) {
+    float lanes[B], sum = 0.0f;
+    CAT(vstore, B)(v, 0, lanes);
+    for (int i = 0; i < B; i++)
+        sum += lanes[i];
+    return sum;
+}
+static inline float lanes_max(REAL v) {
+    float lanes[B];
+    CAT(vstore, B)(v, 0, lanes);
+    float most = lanes[0];
+    for (int i = 1; i < B; i++)
+        most = max(most, lanes[i]);
+    return most;
+}
+#endif

@@ -1,0 +1,161 @@
+/* Two-dimensional convolution (cross-correlation), with bias:
+ *
+ *   y[n,o,oy,ox] = b[o] + sum over i, ky, kx of x[n,i,oy*s-p+ky*d,ox*s-p+kx*d] w[o,i,ky,kx]
+ *   dx, dw: the transposed sums (kernels/conv.h);  db[o] = sum over n, oy, ox of dy[n,o,oy,ox]
+ *
+ * Attributes (pairs: a number or [vertical, horizontal]):
+ *   out       output channels (required, except with groups: depthwise: as many as the input has)
+ *   kernel    pair (required)
+ *   stride    pair (1);  dilation: pair (1)
+ *   pad       a number, [v, h], [top, bottom, left, right], or `same`: TensorFlow's SAME,
+ *             ceil(n/s) outputs, with the larger half of an odd padding below and to the right (0)
+ *   groups    a number, or `depthwise`: one for each input channel (1)
+ *   bias      true or false (true) */
+#include <string.h>
+
+#include "ops/conv_common.h"
+#include "ops/parse.h"
+
+#define EXTENT_MAX 65535
+#define CHANNELS_MAX (1 << 20)
+
+struct attrs {
+    int out; /* 0: as many as the input has */
+    int kernel[2], stride[2], dilation[2];
+    int pad[4]; /* top, bottom, left, right */
+    bool same;
+    int groups; /* 0: depthwise */
+    bool bias;
+};
+
+static thaw_status parse_pad(const thaw_yaml *map, struct attrs *attrs) {
+    const thaw_yaml *node = thaw_yaml_get(map, "pad");
+    if (node && node->kind == THAW_YAML_SCALAR && !strcmp(node->text, "same")) {
+        attrs->same = true;
+        return THAW_OK;
+    }
+    if (node && node->kind == THAW_YAML_SEQUENCE && node->count == 4) {
+        for (int i = 0; i < 4; i++) {
+            int64_t value = 0;
+            THAW_TRY(thaw_yaml_int(node->items[i], 0, EXTENT_MAX, &value));
+            attrs->pad[i] = (int)value;
+        }
+        return THAW_OK;
+    }
+    if (node && node->kind == THAW_YAML_SEQUENCE && node->count != 2)
+        return thaw_yaml_fail(node, "'pad': expected a number, [vertical, horizontal], [top, "
+                                    "bottom, left, right] or same");
+    int pair[2] = {0, 0};
+    THAW_TRY(thaw_op_parse_pair(map, "pad", 0, EXTENT_MAX, pair));
+    attrs->pad[0] = attrs->pad[1] = pair[0];
+    attrs->pad[2] = attrs->pad[3] = pair[1];
+    return THAW_OK;
+}
+
+static thaw_status parse_groups(const thaw_yaml *map, struct attrs *attrs) {
+    const thaw_yaml *node = thaw_yaml_get(map, "groups");
+    if (node && node->kind == THAW_YAML_SCALAR && !strcmp(node->text, "depthwise")) {
+        attrs->groups = 0;
+        return THAW_OK;
+    }
+    return thaw_yaml_get_int(map, "groups", 1, CHANNELS_MAX, &attrs->groups);
+}
+
+static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
+    static const char *const keys[] = {"out",      "kernel", "stride", "pad",
+                                       "dilation", "groups", "bias"};
+    struct attrs attrs = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .bias = true};
+    const thaw_yaml *map = NULL;
+    THAW_TRY(thaw_op_parse_map(node, keys, sizeof keys / sizeof *keys, &map));
+    THAW_TRY(thaw_op_parse_require(node, map, "kernel"));
+    THAW_TRY(parse_groups(map, &attrs));
+    if (attrs.groups != 0)
+        THAW_TRY(thaw_op_parse_require(node, map, "out"));
+    THAW_TRY(thaw_yaml_get_int(map, "out", 1, CHANNELS_MAX, &attrs.out));
+    THAW_TRY(thaw_op_parse_pair(map, "kernel", 1, EXTENT_MAX, attrs.kernel));
+    THAW_TRY(thaw_op_parse_pair(map, "stride", 1, EXTENT_MAX, attrs.stride));
+    THAW_TRY(thaw_op_parse_pair(map, "dilation", 1, EXTENT_MAX, attrs.dilation));
+    THAW_TRY(parse_pad(map, &attrs));
+    THAW_TRY(thaw_yaml_get_bool(map, "bias", &attrs.bias));
+    *(struct attrs *)ret_attrs = attrs;
+    return THAW_OK;
+}
+
+/* Output size and padding before of one axis (0 vertical, 1 horizontal); 0: the kernel does not
+ * fit. */
+static int out_size(const struct attrs *attrs, int axis, int size, int *ret_before) {
+    int64_t reach = (int64_t)(attrs->kernel[axis] - 1) * attrs->dilation[axis] + 1;
+    int stride = attrs->stride[axis];
+    if (attrs->same) {
+        int out = (size + stride - 1) / stride;
+        int64_t total = (int64_t)(out - 1) * stride + reach - size;
+        *ret_before = total > 0 ? (int)(total / 2) : 0;
+        return out;
+    }
+    *ret_before = attrs->pad[2 * axis];
+    int64_t room = (int64_t)size + attrs->pad[2 * axis] + attrs->pad[2 * axis + 1] - reach;
+    return room < 0 ? 0 : (int)(room / stride) + 1;
+}
+
+static thaw_status make_geometry(const struct attrs *attrs, const struct thaw_layout *in,
+                                 const struct thaw_device_caps *caps,
+                                 struct thaw_conv_geometry *ret_geometry) {
+    int groups = attrs->groups ? attrs->groups : in->c;
+    int out = attrs->out ? attrs->out : in->c;
+    if (in->c % groups != 0 || out % groups != 0)
+        return thaw_fail(THAW_ERROR_INPUT,
+                         "%d groups do not divide %d input and %d output channels", groups, in->c,
+                         out);
+    struct thaw_conv_geometry g = {.x = *in, .groups = groups};
+    struct thaw_shape shape = {.n = in->n, .c = out};
+    shape.h = out_size(attrs, 0, in->h, &g.pad_top);
+    shape.w = out_size(attrs, 1, in->w, &g.pad_left);
+    if (shape.h < 1 || shape.w < 1)
+        return thaw_fail(THAW_ERROR_INPUT,
+                         "a kernel of %d x %d (dilation %d x %d) does not fit into the padded map "
+                         "of %d x %d",
+                         attrs->kernel[0], attrs->kernel[1], attrs->dilation[0], attrs->dilation[1],
+                         in->h + attrs->pad[0] + attrs->pad[1],
+                         in->w + attrs->pad[2] + attrs->pad[3]);
+    g.y = thaw_layout_make(shape, caps->block, 0);
+    g.w = thaw_conv_filter(out, in->c, attrs->kernel[0], attrs->kernel[1], groups, in->block, caps);
+    g.stride_h = attrs->stride[0];
+    g.stride_w = attrs->stride[1];
+    g.dilation_h = attrs->dilation[0];
+    g.dilation_w = attrs->dilation[1];
+    *ret_geometry = g;
+    return THAW_OK;
+}
+
+static thaw_status infer(const void *attrs_, const struct thaw_layout *in, int input_count,
+                         const struct thaw_device_caps *caps, struct thaw_op_spec *ret_spec) {
+    (void)input_count;
+    const struct attrs *attrs = attrs_;
+    struct thaw_conv_geometry geometry;
+    THAW_TRY(make_geometry(attrs, in, caps, &geometry));
+    thaw_conv_op_infer(&geometry, attrs->bias, ret_spec);
+    ret_spec->params[0].fan = geometry.w.o * geometry.w.kh * geometry.w.kw;
+    return THAW_OK;
+}
+
+static thaw_status prepare(struct thaw_op_call *call) {
+    struct thaw_conv_geometry geometry;
+    THAW_TRY(make_geometry(call->attrs, &call->in[0].layout, thaw_device_get_caps(call->device),
+                           &geometry));
+    return thaw_conv_op_prepare(call, &geometry);
+}
+
+const struct thaw_op thaw_op_conv2d = {
+    .type = "conv",
+    .summary = "two-dimensional convolution",
+    .attrs_size = sizeof(struct attrs),
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .fuses_activation = true,
+    .parse = parse,
+    .infer = infer,
+    .prepare = prepare,
+    .forward = thaw_conv_op_forward,
+    .backward = thaw_conv_op_backward,
+    .release = thaw_conv_op_release,
+};

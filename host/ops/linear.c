@@ -1,0 +1,83 @@
+/* A fully connected layer over the whole map:
+ *
+ *   y[n,o] = b[o] + sum over c, y, x of x[n,c,y,x] w[o, (c * H + y) * W + x]
+ *
+ * computed as the convolution whose kernel covers the map, so that nothing is rearranged.
+ *
+ * Attributes: out (required), bias (true). */
+#include "ops/conv_common.h"
+#include "ops/parse.h"
+
+#define FEATURES_MAX (1 << 28)
+
+struct attrs {
+    int out;
+    bool bias;
+};
+
+static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
+    static const char *const keys[] = {"out", "bias"};
+    struct attrs attrs = {.bias = true};
+    const thaw_yaml *map = NULL;
+    THAW_TRY(thaw_op_parse_map(node, keys, 2, &map));
+    THAW_TRY(thaw_op_parse_require(node, map, "out"));
+    THAW_TRY(thaw_yaml_get_int(map, "out", 1, 1 << 20, &attrs.out));
+    THAW_TRY(thaw_yaml_get_bool(map, "bias", &attrs.bias));
+    *(struct attrs *)ret_attrs = attrs;
+    return THAW_OK;
+}
+
+static struct thaw_conv_geometry make_geometry(const struct attrs *attrs,
+                                               const struct thaw_layout *in,
+                                               const struct thaw_device_caps *caps) {
+    struct thaw_shape shape = {in->n, attrs->out, 1, 1};
+    return (struct thaw_conv_geometry){
+        .x = *in,
+        .y = thaw_layout_make(shape, caps->block, 0),
+        .w = thaw_conv_filter(attrs->out, in->c, in->h, in->w, 1, in->block, caps),
+        .groups = 1,
+        .stride_h = 1,
+        .stride_w = 1,
+        .dilation_h = 1,
+        .dilation_w = 1,
+    };
+}
+
+static thaw_status infer(const void *attrs_, const struct thaw_layout *in, int input_count,
+                         const struct thaw_device_caps *caps, struct thaw_op_spec *ret_spec) {
+    (void)input_count;
+    const struct attrs *attrs = attrs_;
+    if ((int64_t)in->c * in->h * in->w > FEATURES_MAX)
+        return thaw_fail(THAW_ERROR_UNSUPPORTED, "%d x %d x %d inputs are more than %d", in->c,
+                         in->h, in->w, FEATURES_MAX);
+    struct thaw_conv_geometry geometry = make_geometry(attrs, in, caps);
+    thaw_conv_op_infer(&geometry, attrs->bias, ret_spec);
+    int fan_in = in->c * in->h * in->w;
+    for (int i = 0; i < 2; i++) {
+        ret_spec->params[i].init = THAW_INIT_LINEAR;
+        ret_spec->params[i].fan = fan_in;
+    }
+    ret_spec->params[0].rank = 2;
+    return THAW_OK;
+}
+
+static thaw_status prepare(struct thaw_op_call *call) {
+    struct thaw_conv_geometry geometry =
+        make_geometry(call->attrs, &call->in[0].layout, thaw_device_get_caps(call->device));
+    return thaw_conv_op_prepare(call, &geometry);
+}
+
+const struct thaw_op thaw_op_linear = {
+    .type = "linear",
+    .summary = "fully connected layer",
+    .attrs_size = sizeof(struct attrs),
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .fuses_activation = true,
+    .parse = parse,
+    .infer = infer,
+    .prepare = prepare,
+    .forward = thaw_conv_op_forward,
+    .backward = thaw_conv_op_backward,
+    .release = thaw_conv_op_release,
+};

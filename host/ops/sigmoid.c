@@ -1,0 +1,22 @@
+/* y = 1 / (1 + exp(-x));  dX = dY y (1 - y). Attributes: none. */
+#include "ops/activation.h"
+
+extern const struct thaw_op thaw_op_sigmoid;
+
+static thaw_status prepare(struct thaw_op_call *call) {
+    return thaw_activation_prepare(call, &thaw_op_sigmoid, true);
+}
+
+const struct thaw_op thaw_op_sigmoid = {
+    .type = "sigmoid",
+    .summary = "1 / (1 + exp(-x))",
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .activation = THAW_ACTIVATION_SIGMOID,
+    .parse = thaw_activation_parse_none,
+    .infer = thaw_activation_infer_from_output,
+    .prepare = prepare,
+    .forward = thaw_activation_forward,
+    .backward = thaw_activation_backward,
+    .release = thaw_activation_release,
+};

@@ -1,0 +1,61 @@
+/* Softmax and the loss against their definitions in double precision. */
+#include <math.h>
+
+#include "support/op_harness.h"
+
+static double log_sum_exp(const struct op_map *x, int n) {
+    double most = *op_at(x, n, 0, 0, 0), sum = 0;
+    for (int c = 1; c < x->c; c++)
+        most = fmax(most, *op_at(x, n, c, 0, 0));
+    for (int c = 0; c < x->c; c++)
+        sum += exp(*op_at(x, n, c, 0, 0) - most);
+    return most + log(sum);
+}
+
+static void loss(const struct op_test *test, const struct op_map *in, const struct op_map *params,
+                 struct op_map *out) {
+    (void)test, (void)params;
+    for (int n = 0; n < out->n; n++)
+        for (int c = 0; c < in[0].c; c++)
+            out->data[n] -=
+                *op_at(&in[1], n, c, 0, 0) * (*op_at(&in[0], n, c, 0, 0) - log_sum_exp(&in[0], n));
+}
+
+static void run_loss(int classes, float low, float high) {
+    struct thaw_shape shape = {3, classes, 1, 1};
+    struct op_test test = {.op = "softmax_cross_entropy",
+                           .input_count = 2,
+                           .in = {shape, shape},
+                           .is_loss = true,
+                           .targets = true,
+                           .low = low,
+                           .high = high,
+                           .reference = loss};
+    op_test_run(&test);
+}
+
+static void test_loss(void **state) {
+    (void)state;
+    run_loss(2, -2, 2);
+    run_loss(16, -2, 2);
+    run_loss(100, -5, 5);
+    run_loss(3, 500, 520); /* exp() of them would overflow */
+}
+
+static void test_loss_errors(void **state) {
+    (void)state;
+    op_parse_fails("softmax_cross_entropy", "{smoothing: 1}", "unknown key");
+    struct op_test test = {
+        .op = "softmax_cross_entropy", .input_count = 2, .in = {{1, 4, 1, 1}, {1, 5, 1, 1}}};
+    op_infer_fails(&test, THAW_ERROR_INPUT, "4 logits, but targets for 5 classes");
+    test.in[0].h = 2;
+    op_infer_fails(&test, THAW_ERROR_INPUT, "logits are maps of 2 x 1");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_loss_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
