@@ -14,13 +14,16 @@ struct values {
 static const struct values defaults = {.batch = 8, .repeats = 3};
 
 static const struct thaw_option options[] = {
-    {"batch", 'b', THAW_OPTION_INT, offsetof(struct values, batch), "N", "images in a batch (8)", 1, 4096},
+    {"batch", 'b', THAW_OPTION_INT, offsetof(struct values, batch), "N", "images in a batch (8)", 1,
+     4096},
     {"size", 0, THAW_OPTION_INT, offsetof(struct values, size), "PIXELS",
      "input height and width (the model's)", 8, 4096},
     {"training", 't', THAW_OPTION_FLAG, offsetof(struct values, training), NULL,
      "a training step's passes instead of inference", 0, 0},
-    {"layers", 'l', THAW_OPTION_FLAG, offsetof(struct values, layers), NULL, "time every layer", 0, 0},
-    {"repeats", 'r', THAW_OPTION_INT, offsetof(struct values, repeats), "N", "best of N (3)", 1, 1000},
+    {"layers", 'l', THAW_OPTION_FLAG, offsetof(struct values, layers), NULL, "time every layer", 0,
+     0},
+    {"repeats", 'r', THAW_OPTION_INT, offsetof(struct values, repeats), "N", "best of N (3)", 1,
+     1000},
     {"conv", 0, THAW_OPTION_TEXT, offsetof(struct values, conv), "NAME",
      "force a convolution candidate where it applies", 0, 0},
 };
@@ -29,7 +32,8 @@ static double gflops(double flops, double seconds) {
     return seconds > 0 ? 1e-9 * flops / seconds : 0;
 }
 
-/* A backward pass computes two products of the size of the forward one: for data and for weights. */
+/* A backward pass computes two products of the size of the forward one: for data and for weights.
+ */
 static void print_pass(const char *name, double seconds, double flops, int batch, double peak) {
     double rate = gflops(flops, seconds);
     printf("%-9s %9.1f ms  %8.1f images/s  %7.1f GFLOP/s  %3.0f %% of peak\n", name, 1e3 * seconds,
@@ -45,9 +49,10 @@ static void print_people(const struct thaw_graph *graph, const struct thaw_profi
            peak->copy_gb_per_s);
     print_pass("forward", profile->forward_s, profile->flops, values->batch, peak->fma_gflops);
     if (values->training) {
-        print_pass("backward", profile->backward_s, 2 * profile->flops, values->batch, peak->fma_gflops);
-        print_pass("both", profile->forward_s + profile->backward_s, 3 * profile->flops, values->batch,
+        print_pass("backward", profile->backward_s, 2 * profile->flops, values->batch,
                    peak->fma_gflops);
+        print_pass("both", profile->forward_s + profile->backward_s, 3 * profile->flops,
+                   values->batch, peak->fma_gflops);
     }
     printf("memory    %9.1f MiB for activations, gradients and workspace\n",
            (double)profile->memory.pool_bytes / (1 << 20));
@@ -79,20 +84,20 @@ static thaw_status print_json(const struct thaw_graph *graph, const struct thaw_
         const struct thaw_profile_node *n = &profile->nodes[i];
         json_array_append_new(
             layers, json_pack("{s:s, s:s, s:f, s:f, s:f}", "name", graph->nodes[n->node].name, "op",
-                              graph->nodes[n->node].op->type, "forward_s", n->forward_s, "backward_s",
-                              n->backward_s, "flops", n->flops));
+                              graph->nodes[n->node].op->type, "forward_s", n->forward_s,
+                              "backward_s", n->backward_s, "flops", n->flops));
     }
     return thaw_cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "model", graph->name, "device",
-        thaw_cli_json_text(thaw_device_get_info(graph->device)->name), "batch", values->batch, "size",
-        graph->nodes[0].out.h, "training", (int)values->training, "peak_gflops", peak->fma_gflops,
-        "copy_gb_per_s", peak->copy_gb_per_s, "forward_s", profile->forward_s, "backward_s",
-        profile->backward_s, "flops", profile->flops, "memory_bytes",
-        (json_int_t)profile->memory.pool_bytes, "layers", layers));
+        "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "model", graph->name,
+        "device", thaw_cli_json_text(thaw_device_get_info(graph->device)->name), "batch",
+        values->batch, "size", graph->nodes[0].out.h, "training", (int)values->training,
+        "peak_gflops", peak->fma_gflops, "copy_gb_per_s", peak->copy_gb_per_s, "forward_s",
+        profile->forward_s, "backward_s", profile->backward_s, "flops", profile->flops,
+        "memory_bytes", (json_int_t)profile->memory.pool_bytes, "layers", layers));
 }
 
-static thaw_status bench(const struct thaw_cli *cli, const struct values *values, thaw_device *device,
-                         struct thaw_graph **graph) {
+static thaw_status bench(const struct thaw_cli *cli, const struct values *values,
+                         thaw_device *device, struct thaw_graph **graph) {
     const char *name = cli->arguments.items[0];
     struct thaw_peak peak;
     struct thaw_profile profile;
@@ -102,8 +107,9 @@ static thaw_status bench(const struct thaw_cli *cli, const struct values *values
                                                    .repeats = values->repeats,
                                                    .conv_candidate = values->conv};
     thaw_yaml *document;
-    THAW_TRY(thaw_model_document(cli->arena, name, NULL, NULL, &document));
-    struct thaw_graph_options graph_options = {.caps = thaw_device_get_caps(device), .size = values->size};
+    THAW_TRY(thaw_model_document(cli->arena, name, NULL, &document));
+    struct thaw_graph_options graph_options = {.caps = thaw_device_get_caps(device),
+                                               .size = values->size};
     THAW_TRY(thaw_graph_build(document, &graph_options, graph));
     thaw_progress_update(cli->progress, "measuring the device's peak");
     THAW_TRY(thaw_peak_measure(device, &peak));
@@ -131,11 +137,12 @@ const struct thaw_command thaw_command_bench = {
     .name = "bench",
     .summary = "time a network, whole and per layer, against the device's measured peak",
     .usage = "MODEL [--training] [--layers] [--batch N] [--device SPEC] [--json]",
-    .help = "MODEL is a built-in model or a model's YAML file. Prints the time of a pass, images per\n"
-            "second, GFLOP/s and the fraction of the device's measured peak; with --layers the same\n"
-            "for every layer. Weights are random: only the speed is real.\n\n"
-            "example:\n"
-            "  thaw bench resnet18 --training --layers --batch 16\n",
+    .help =
+        "MODEL is a built-in model or a model's YAML file. Prints the time of a pass, images per\n"
+        "second, GFLOP/s and the fraction of the device's measured peak; with --layers the same\n"
+        "for every layer. Weights are random: only the speed is real.\n\n"
+        "example:\n"
+        "  thaw bench resnet18 --training --layers --batch 16\n",
     .takes = THAW_TAKES_DEVICE | THAW_TAKES_JSON,
     .min_arguments = 1,
     .max_arguments = 1,

@@ -374,8 +374,9 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
         entry.op = thaw_op_find(value->text);
         if (!entry.op)
             return unknown_op(value, value->text);
-    } else if (value->kind == THAW_YAML_MAPPING && value->count) {
-        return unknown_op(value->keys[0], value->keys[0]->text);
+    } else if (value->kind == THAW_YAML_MAPPING && value->count == 1) { /* either may be the typo */
+        return thaw_yaml_fail(item->keys[0], "neither '%s' nor '%s' is an op", key,
+                              value->keys[0]->text);
     } else {
         return unknown_op(item->keys[0], key);
     }

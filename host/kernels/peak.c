@@ -11,8 +11,9 @@ static double now_s(void) {
 }
 
 /* The best of a few launches, after one that compiles and warms up. */
-static thaw_status time_launch(thaw_device *device, thaw_kernel *kernel, const struct thaw_range *range,
-                               const struct thaw_arg *args, size_t count, double *ret_s) {
+static thaw_status time_launch(thaw_device *device, thaw_kernel *kernel,
+                               const struct thaw_range *range, const struct thaw_arg *args,
+                               size_t count, double *ret_s) {
     double best = 1e30;
     for (int i = 0; i <= REPEATS; i++) {
         double start = now_s();
@@ -36,16 +37,18 @@ static thaw_status measure(thaw_device *device, cl_mem in, cl_mem out, size_t si
     thaw_kernel *fma, *copy;
     THAW_TRY(thaw_kernel_get(device, "peak.cl", "peak_fma", defines.text, &fma));
     THAW_TRY(thaw_kernel_get(device, "peak.cl", "peak_copy", defines.text, &copy));
-    size_t items = caps->is_cpu ? (size_t)caps->compute_units * 8 : (size_t)caps->compute_units * 2048;
+    size_t items =
+        caps->is_cpu ? (size_t)caps->compute_units * 8 : (size_t)caps->compute_units * 2048;
     int rounds = caps->is_cpu ? 1 << 16 : 1 << 12;
     struct thaw_range range = THAW_RANGE1(items);
-    struct thaw_arg fma_args[] = {THAW_ARG_BUFFER(out), THAW_ARG_INT(rounds), THAW_ARG_FLOAT(0.999f),
-                                  THAW_ARG_FLOAT(0.001f)};
+    struct thaw_arg fma_args[] = {THAW_ARG_BUFFER(out), THAW_ARG_INT(rounds),
+                                  THAW_ARG_FLOAT(0.999f), THAW_ARG_FLOAT(0.001f)};
     double fma_s, copy_s;
     THAW_TRY(time_launch(device, fma, &range, fma_args, 4, &fma_s));
     size_t vectors = size_bytes / sizeof(float) / (size_t)vector;
     items = caps->is_cpu ? 256 : vectors / 16;
-    struct thaw_arg copy_args[] = {THAW_ARG_BUFFER(in), THAW_ARG_BUFFER(out), THAW_ARG_INT(vectors / items),
+    struct thaw_arg copy_args[] = {THAW_ARG_BUFFER(in), THAW_ARG_BUFFER(out),
+                                   THAW_ARG_INT(vectors / items),
                                    THAW_ARG_INT(caps->is_cpu ? 1 : items)};
     range = THAW_RANGE1(items);
     THAW_TRY(time_launch(device, copy, &range, copy_args, 4, &copy_s));

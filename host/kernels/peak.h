@@ -5,7 +5,7 @@
 #include "cl/cl.h"
 
 struct thaw_peak {
-    double fma_gflops;  /* fp32, a fused multiply-add counts as two */
+    double fma_gflops;    /* fp32, a fused multiply-add counts as two */
     double copy_gb_per_s; /* bytes read and written */
 };
 

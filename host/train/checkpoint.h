@@ -8,8 +8,7 @@
 #include <jansson.h>
 
 #include "graph/graph.h"
-
-#define THAW_OPTIMIZER_SLOTS_MAX 2
+#include "train/optimizer.h"
 
 /* Where a run stands. */
 struct thaw_train_state {

@@ -1,4 +1,4 @@
-#include "train/config.h"
+#include "train/config_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,16 +62,18 @@ static thaw_status built_in(struct thaw_arena *arena, const char *kind, const ch
     return thaw_yaml_parse(arena, text, strlen(text), file, ret_document);
 }
 
-thaw_status thaw_model_document(struct thaw_arena *arena, const char *name, const char *beside,
-                                const thaw_yaml *place, thaw_yaml **ret_document) {
+bool thaw_model_name_is_path(const char *name) {
     size_t length = strlen(name);
-    bool is_path = strchr(name, '/') || (length > 5 && !strcmp(name + length - 5, ".yaml"));
-    if (!is_path)
+    return strchr(name, '/') || (length > 5 && !strcmp(name + length - 5, ".yaml"));
+}
+
+thaw_status thaw_model_document(struct thaw_arena *arena, const char *name, const thaw_yaml *place,
+                                thaw_yaml **ret_document) {
+    if (!thaw_model_name_is_path(name))
         return built_in(arena, "models/", name, place, ret_document);
-    char *expanded;
-    THAW_TRY(thaw_path_expand(arena, name, &expanded));
-    char *path = beside ? thaw_path_beside(arena, beside, expanded) : expanded;
-    return path ? thaw_yaml_load(arena, path, ret_document) : THAW_ERROR_MEMORY;
+    char *path;
+    THAW_TRY(thaw_path_expand(arena, name, &path));
+    return thaw_yaml_load(arena, path, ret_document);
 }
 
 /* Loads `path` and merges it over what it extends. */
@@ -141,21 +143,9 @@ static thaw_status read_head(struct thaw_config *config, const thaw_yaml *head) 
     return thaw_yaml_get_double(head, "dropout", 0, 0.99, &config->dropout);
 }
 
-static thaw_status read_weights_path(struct thaw_config *config, const thaw_yaml *model) {
-    const thaw_yaml *weights = thaw_yaml_get(model, "weights");
-    const char *text;
-    char *path;
-    if (!weights || thaw_yaml_is_null(weights))
-        return THAW_OK;
-    THAW_TRY(thaw_yaml_string(weights, &text));
-    THAW_TRY(thaw_context(thaw_path_expand(&config->arena, text, &path), "%s:%d:%d: weights",
-                          weights->file, weights->line, weights->column));
-    config->weights = thaw_path_beside(&config->arena, config->path, path);
-    return config->weights ? THAW_OK : THAW_ERROR_MEMORY;
-}
-
 static thaw_status read_model(struct thaw_config *config, const thaw_yaml *root) {
-    static const char *const keys[] = {"graph", "weights", "size", "head", "reference", "allow"};
+    static const char *const keys[] = {"graph", "weights",   "size", "resize",
+                                       "head",  "reference", "allow"};
     static const char *const reference_keys[] = {"lr", "batch"};
     static const char *const allow_keys[] = {"missing", "unexpected", "mismatch"};
     const thaw_yaml *model = thaw_yaml_get(root, "model");
@@ -167,10 +157,12 @@ static thaw_status read_model(struct thaw_config *config, const thaw_yaml *root)
     if (!graph)
         return thaw_yaml_fail(model, "`model` needs `graph`, a built-in name or a YAML file");
     THAW_TRY(thaw_yaml_string(graph, &config->graph_name));
-    THAW_TRY(
-        thaw_model_document(&config->arena, config->graph_name, config->path, graph, &document));
+    THAW_TRY(thaw_model_document(&config->arena, config->graph_name, graph, &document));
     config->graph = document;
-    THAW_TRY(read_weights_path(config, model));
+    config->model = model;
+    const thaw_yaml *weights = thaw_yaml_get(model, "weights");
+    if (weights && !thaw_yaml_is_null(weights))
+        THAW_TRY(thaw_yaml_string(weights, &config->weights));
     THAW_TRY(thaw_yaml_get_int(model, "size", 8, 4096, &config->size));
     THAW_TRY(read_head(config, thaw_yaml_get(model, "head")));
     const thaw_yaml *reference = thaw_yaml_get(model, "reference");
@@ -377,6 +369,10 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     config->seed = (uint64_t)seed;
     THAW_TRY(read_choice(root, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
     config->metric = (enum thaw_metric)metric;
+    static const char *const keep_names[] = {"best", "last"};
+    size_t keep = 0;
+    THAW_TRY(read_choice(root, "keep", keep_names, COUNT(keep_names), &keep));
+    config->keep_last = keep == 1;
     const thaw_yaml *device = thaw_yaml_get(root, "device");
     if (!device)
         return THAW_OK;
@@ -387,9 +383,9 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
 
 static thaw_status load(const char *path, const char *const *sets, size_t set_count,
                         struct thaw_config *config) {
-    static const char *const keys[] = {"name",    "extends",   "regime", "model",    "data",
-                                       "augment", "loss",      "metric", "schedule", "batch",
-                                       "seed",    "optimizer", "output", "device",   "train"};
+    static const char *const keys[] = {
+        "name",     "extends", "regime", "model",     "data",   "augment", "loss",  "metric",
+        "schedule", "batch",   "seed",   "optimizer", "output", "device",  "train", "keep"};
     config->path = thaw_arena_copy(&config->arena, path);
     if (!config->path)
         return THAW_ERROR_MEMORY;
@@ -401,6 +397,7 @@ static thaw_status load(const char *path, const char *const *sets, size_t set_co
     THAW_TRY(expand_regime(&config->arena, &config->document));
     for (size_t i = 0; i < set_count; i++)
         THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
+    THAW_TRY(thaw_config_apply_defaults(&config->arena, config->document));
     const thaw_yaml *root = config->document;
     THAW_TRY(thaw_yaml_only(root, keys, COUNT(keys)));
     THAW_TRY(read_general(config, root));

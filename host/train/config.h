@@ -81,6 +81,7 @@ struct thaw_config {
     const char *name, *output;
     uint64_t seed;
 
+    const thaw_yaml *model; /* the section; data/input.h reads size and resize of it */
     const thaw_yaml *graph; /* the model document */
     const char *graph_name; /* as written */
     const char *weights;    /* path, or NULL: from scratch */
@@ -96,6 +97,7 @@ struct thaw_config {
     bool balanced_weights;          /* class weights from the frequencies of the training part */
     const thaw_yaml *class_weights; /* a sequence of numbers, or NULL */
     enum thaw_metric metric;
+    bool keep_last;
     const char *conv_candidate; /* forced, or NULL */
     int block;                  /* of the device layout; 0: the device's */
     struct thaw_stage *stages;
@@ -108,10 +110,14 @@ thaw_status thaw_config_load(const char *path, const char *const *sets, size_t s
                              struct thaw_config *ret_config);
 void thaw_config_finish(struct thaw_config *config);
 
-/* A model document by name ("resnet18", of the built-in ones) or path (relative to `beside`, a
- * file, when not NULL). */
-thaw_status thaw_model_document(struct thaw_arena *arena, const char *name, const char *beside,
-                                const thaw_yaml *place, thaw_yaml **ret_document);
+/* THAW_ERROR_INPUT, naming the keys, when two resolved experiments differ. `what` names the first.
+ */
+thaw_status thaw_config_compare(const char *before, const char *now, const char *what);
+
+/* A model document by name ("resnet18", of the built-in ones) or by path. */
+bool thaw_model_name_is_path(const char *name);
+thaw_status thaw_model_document(struct thaw_arena *arena, const char *name, const thaw_yaml *place,
+                                thaw_yaml **ret_document);
 
 /* `lr` in absolute terms: factor x reference lr x batch / reference batch. */
 double thaw_lr_resolve(const struct thaw_lr *lr, double reference_lr, int reference_batch,

@@ -9,18 +9,10 @@
 
 /* ---- loading -------------------------------------------------------------------------------- */
 
-/* The name under which the file has a parameter, or its own name when it has it under neither. */
-static const char *name_in_file(const struct thaw_param *param,
-                                const struct thaw_weights *weights) {
-    bool by_alias = !thaw_weights_find(weights, param->name) && param->alias &&
-                    thaw_weights_find(weights, param->alias);
-    return by_alias ? param->alias : param->name;
-}
-
-static thaw_status pattern_list(struct thaw_arena *arena, const thaw_yaml *sequence, size_t extra,
+static thaw_status pattern_list(struct thaw_arena *arena, const thaw_yaml *sequence,
                                 struct thaw_load_patterns *ret_patterns) {
     size_t count = sequence ? sequence->count : 0;
-    const char **items = thaw_arena_array(arena, count + extra + 1, sizeof *items);
+    const char **items = thaw_arena_array(arena, count + 1, sizeof *items);
     if (!items)
         return THAW_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
@@ -29,23 +21,11 @@ static thaw_status pattern_list(struct thaw_arena *arena, const thaw_yaml *seque
     return THAW_OK;
 }
 
-/* The file's own classifier is left over where the model has a new head in its place. */
-static void allow_replaced_head(const struct thaw_graph *graph, const struct thaw_weights *weights,
-                                struct thaw_load_patterns *unexpected) {
-    const char **items = (const char **)unexpected->items;
-    for (size_t i = 0; i < graph->param_count; i++) {
-        const struct thaw_param *param = &graph->params[i];
-        const char *name = name_in_file(param, weights);
-        if (param->new_head && thaw_weights_find(weights, name))
-            items[unexpected->count++] = name;
-    }
-}
-
 static thaw_status copy_loaded(struct thaw_graph *graph, const struct thaw_load_report *report,
-                               const struct thaw_load_wanted *wanted, const int *param_of) {
+                               const struct thaw_load_wanted *wanted) {
     for (size_t i = 0; i < report->loaded.count; i++) {
         const struct thaw_load_entry *entry = &report->loaded.items[i];
-        struct thaw_param *param = &graph->params[param_of[entry->wanted - wanted]];
+        struct thaw_param *param = &graph->params[entry->wanted - wanted];
         float *values = malloc((thaw_weight_count(entry->weight) + 1) * sizeof *values);
         if (!values)
             return thaw_fail(THAW_ERROR_MEMORY, "out of memory loading %s", param->name);
@@ -65,26 +45,22 @@ thaw_status thaw_model_load_weights(struct thaw_graph *graph, const char *path,
     struct thaw_arena *arena = &weights->arena; /* the report points at names of this list anyway */
     struct thaw_load_wanted *wanted =
         thaw_arena_array(arena, graph->param_count + 1, sizeof *wanted);
-    int *param_of = thaw_arena_array(arena, graph->param_count + 1, sizeof *param_of);
-    if (!wanted || !param_of)
+    if (!wanted)
         return THAW_ERROR_MEMORY;
-    size_t count = 0;
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
-        if (param->new_head)
-            continue;
-        wanted[count].name = name_in_file(param, weights);
-        wanted[count].rank = thaw_param_dims(param, wanted[count].dims);
-        param_of[count++] = (int)i;
+        wanted[i].name = param->name;
+        wanted[i].alias = param->alias;
+        wanted[i].fresh = param->new_head;
+        wanted[i].rank = thaw_param_dims(param, wanted[i].dims);
     }
     struct thaw_load_options options = {0};
-    THAW_TRY(pattern_list(arena, allow->missing, 0, &options.allow_missing));
-    THAW_TRY(pattern_list(arena, allow->mismatch, 0, &options.allow_mismatch));
-    THAW_TRY(pattern_list(arena, allow->unexpected, graph->param_count, &options.allow_unexpected));
-    allow_replaced_head(graph, weights, &options.allow_unexpected);
-    THAW_TRY(thaw_load_report_make(wanted, count, weights, &options, report));
+    THAW_TRY(pattern_list(arena, allow->missing, &options.allow_missing));
+    THAW_TRY(pattern_list(arena, allow->mismatch, &options.allow_mismatch));
+    THAW_TRY(pattern_list(arena, allow->unexpected, &options.allow_unexpected));
+    THAW_TRY(thaw_load_report_make(wanted, graph->param_count, weights, &options, report));
     THAW_TRY(thaw_load_report_check(report, path));
-    return copy_loaded(graph, report, wanted, param_of);
+    return copy_loaded(graph, report, wanted);
 }
 
 /* ---- the model file's description ----------------------------------------------------------- */
@@ -177,19 +153,23 @@ thaw_status thaw_model_info_read(struct thaw_arena *arena, const struct thaw_wei
 
 struct supply {
     const struct thaw_graph *graph;
+    cl_mem const *instead;
     float *values; /* room for the largest parameter */
 };
 
 static thaw_status supply_param(void *user, size_t index, const void **ret_data) {
     struct supply *supply = user;
-    THAW_TRY(thaw_param_read(supply->graph, &supply->graph->params[index], supply->values));
+    const struct thaw_param *param = &supply->graph->params[index];
+    cl_mem buffer =
+        supply->instead && supply->instead[index] ? supply->instead[index] : param->value;
+    THAW_TRY(thaw_filter_read(supply->graph->device, &param->spec->filter, buffer, supply->values));
     *ret_data = supply->values;
     return THAW_OK;
 }
 
-thaw_status thaw_model_save(const struct thaw_graph *graph, struct thaw_weights *weights,
-                            const char *path) {
-    struct supply supply = {.graph = graph};
+thaw_status thaw_model_save(const struct thaw_graph *graph, cl_mem const *instead,
+                            struct thaw_weights *weights, const char *path) {
+    struct supply supply = {.graph = graph, .instead = instead};
     size_t largest = 1;
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];

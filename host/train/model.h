@@ -36,10 +36,11 @@ thaw_status thaw_model_info_write(const struct thaw_model_info *info, struct tha
 thaw_status thaw_model_info_read(struct thaw_arena *arena, const struct thaw_weights *weights,
                                  const char *path, struct thaw_model_info *ret_info);
 
-/* Writes every parameter of the graph, with `weights`' metadata, to `path`. `weights` has no
- * tensors yet. */
-thaw_status thaw_model_save(const struct thaw_graph *graph, struct thaw_weights *weights,
-                            const char *path);
+/* Writes every parameter of the graph to `path`, with the metadata of `weights`, which has no
+ * tensors yet. Where instead[param] (instead may be NULL) holds a buffer, its values are written.
+ */
+thaw_status thaw_model_save(const struct thaw_graph *graph, cl_mem const *instead,
+                            struct thaw_weights *weights, const char *path);
 
 /* A trained model from a run folder or a model file. */
 struct thaw_trained_model {

@@ -7,7 +7,8 @@
  *   last.safetensors   what a bit-exact resume needs
  *   freeze.json        a hash of every tensor before and after each stage
  *
- * Deterministic: the same experiment, device and build give the same bits, run after run and across a resume. */
+ * Deterministic: the same experiment, device and build give the same bits, run after run and across
+ * a resume. */
 #ifndef THAW_TRAIN_TRAINER_H
 #define THAW_TRAIN_TRAINER_H
 
@@ -47,7 +48,8 @@ struct thaw_train_options {
 
 /* THAW_INTERRUPTED after a checkpoint was written because events->interrupted was raised. */
 thaw_status thaw_train(const struct thaw_config *config, thaw_device *device,
-                       const struct thaw_train_options *options, const struct thaw_train_events *events);
+                       const struct thaw_train_options *options,
+                       const struct thaw_train_events *events);
 
 /* The run folder of an experiment: <output>/<name>. */
 char *thaw_train_folder(struct thaw_arena *arena, const struct thaw_config *config);

@@ -1,0 +1,98 @@
+#include "train/run_folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file.h"
+
+thaw_status thaw_run_folder_init(const char *path, struct thaw_run_folder *ret_folder) {
+    struct thaw_run_folder folder = {0};
+    struct thaw_arena *arena = &folder.arena;
+    folder.path = thaw_arena_copy(arena, path);
+    folder.config = thaw_path_join(arena, path, "config.yaml");
+    folder.split = thaw_path_join(arena, path, "split.csv");
+    folder.metrics = thaw_path_join(arena, path, "metrics.jsonl");
+    folder.model = thaw_path_join(arena, path, "model.safetensors");
+    folder.last = thaw_path_join(arena, path, "last.safetensors");
+    folder.freeze = thaw_path_join(arena, path, "freeze.json");
+    if (!folder.path || !folder.config || !folder.split || !folder.metrics || !folder.model ||
+        !folder.last || !folder.freeze) {
+        thaw_arena_finish(arena);
+        return THAW_ERROR_MEMORY;
+    }
+    *ret_folder = folder;
+    return THAW_OK;
+}
+
+void thaw_run_folder_finish(struct thaw_run_folder *folder) {
+    thaw_text_finish(&folder->lines);
+    thaw_arena_finish(&folder->arena);
+    *folder = (struct thaw_run_folder){0};
+}
+
+thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool overwrite) {
+    const char *files[] = {folder->config, folder->split, folder->metrics,
+                           folder->model,  folder->last,  folder->freeze};
+    THAW_TRY(thaw_path_make_directories(folder->path));
+    if (!overwrite && thaw_path_exists(folder->config)) {
+        thaw_fail(THAW_ERROR_INPUT, "%s: there is already a run in this folder", folder->path);
+        return thaw_hint(THAW_ERROR_INPUT,
+                         "continue it with --resume, replace it with --overwrite, or "
+                         "give the experiment another `name`");
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (thaw_path_exists(files[i]) && unlink(files[i]))
+            return thaw_fail(THAW_ERROR_IO, "%s: can't be removed", files[i]);
+    return THAW_OK;
+}
+
+/* Whether the line is of an epoch before (stage, epoch). */
+static bool is_before(const char *line, size_t length, int stage, int epoch) {
+    json_t *object = json_loadb(line, length, 0, NULL);
+    json_int_t line_stage = json_integer_value(json_object_get(object, "stage_index"));
+    json_int_t line_epoch = json_integer_value(json_object_get(object, "epoch"));
+    bool before = object && (line_stage < stage || (line_stage == stage && line_epoch <= epoch));
+    json_decref(object);
+    return before;
+}
+
+thaw_status thaw_run_folder_resume(struct thaw_run_folder *folder, int stage, int epoch) {
+    struct thaw_map map;
+    if (!thaw_path_exists(folder->metrics))
+        return THAW_OK;
+    THAW_TRY(thaw_map_open(folder->metrics, &map));
+    const char *line = (const char *)map.bytes, *end = line + map.size_bytes;
+    while (line && line < end) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line));
+        size_t length = newline ? (size_t)(newline - line) : (size_t)(end - line);
+        if (is_before(line, length, stage, epoch)) {
+            thaw_text_append_bytes(&folder->lines, line, length);
+            thaw_text_append(&folder->lines, "\n");
+        }
+        line = newline ? newline + 1 : end;
+    }
+    thaw_map_close(&map);
+    return folder->lines.failed ? thaw_fail(THAW_ERROR_MEMORY, "out of memory") : THAW_OK;
+}
+
+thaw_status thaw_run_folder_append(struct thaw_run_folder *folder, json_t *object) {
+    char *text = object ? json_dumps(object, JSON_REAL_PRECISION(9)) : NULL;
+    if (text)
+        thaw_text_append(&folder->lines, "%s\n", text);
+    bool failed = !text || folder->lines.failed;
+    free(text);
+    json_decref(object);
+    if (failed)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory writing %s", folder->metrics);
+    return thaw_file_write(folder->metrics, folder->lines.text, folder->lines.length);
+}
+
+thaw_status thaw_run_folder_write_json(const char *path, json_t *object) {
+    char *text = json_dumps(object, JSON_INDENT(1));
+    if (!text)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory writing %s", path);
+    thaw_status status = thaw_file_write(path, text, strlen(text));
+    free(text);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* The files of a run. Each appears whole or not at all. */
+#ifndef THAW_TRAIN_RUN_FOLDER_H
+#define THAW_TRAIN_RUN_FOLDER_H
+
+#include <jansson.h>
+
+#include "core/text.h"
+
+struct thaw_run_folder {
+    struct thaw_arena arena;
+    const char *path;
+    const char *config, *split, *metrics, *model, *last, *freeze; /* files in it */
+    struct thaw_text lines;                                       /* metrics.jsonl so far */
+};
+
+thaw_status thaw_run_folder_init(const char *path, struct thaw_run_folder *ret_folder);
+void thaw_run_folder_finish(struct thaw_run_folder *folder);
+
+/* Makes the folder; an earlier run in it is refused, or with `overwrite` its files are removed. */
+thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool overwrite);
+
+/* Reads metrics.jsonl back and drops what the checkpoint at (stage, epoch) does not know of. */
+thaw_status thaw_run_folder_resume(struct thaw_run_folder *folder, int stage, int epoch);
+
+/* Adds an object to metrics.jsonl; steals the reference. */
+thaw_status thaw_run_folder_append(struct thaw_run_folder *folder, json_t *object);
+thaw_status thaw_run_folder_write_json(const char *path, json_t *object);
+
+#endif

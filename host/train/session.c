@@ -1,0 +1,104 @@
+#include "train/session.h"
+
+#include <string.h>
+
+#include "train/stage.h"
+
+static thaw_status parse_rules(struct thaw_session *session, int train_count) {
+    const struct thaw_stage *stage = session->stage;
+    session->steps_per_epoch = (train_count + stage->batch - 1) / stage->batch;
+    THAW_TRY(thaw_optimizer_parse(&session->arena, stage->optimizer, &session->optimizer));
+    THAW_TRY(thaw_schedule_parse(&session->arena, stage->schedule, &session->schedule));
+    return thaw_schedule_check(&session->schedule,
+                               (int64_t)session->steps_per_epoch * stage->epochs,
+                               session->steps_per_epoch);
+}
+
+thaw_status thaw_session_init(const struct thaw_config *config, const struct thaw_stage *stage,
+                              struct thaw_graph *graph, int train_count,
+                              struct thaw_session *ret_session) {
+    struct thaw_session session = {.config = config, .stage = stage, .graph = graph};
+    session.lr = thaw_arena_array(&session.arena, graph->param_count + 1, sizeof *session.lr);
+    session.slots = thaw_arena_array(
+        &session.arena, graph->param_count * THAW_OPTIMIZER_SLOTS_MAX + 1, sizeof *session.slots);
+    thaw_status status = session.lr && session.slots ? THAW_OK : THAW_ERROR_MEMORY;
+    if (status == THAW_OK)
+        status = thaw_stage_apply(config, stage, graph, session.lr);
+    if (status == THAW_OK)
+        status = thaw_stage_check_random(stage, graph);
+    if (status == THAW_OK)
+        status = parse_rules(&session, train_count);
+    session.start = stage->cache ? thaw_graph_cut(graph) : 0;
+    if (status != THAW_OK)
+        thaw_session_finish(&session);
+    else
+        *ret_session = session;
+    return status;
+}
+
+static thaw_status create_slots(struct thaw_session *session) {
+    const struct thaw_graph *graph = session->graph;
+    for (size_t i = 0; i < graph->param_count; i++) {
+        size_t size_bytes = thaw_filter_size(&graph->params[i].spec->filter) * sizeof(float);
+        for (int k = 0; graph->params[i].trainable && k < thaw_optimizer_slots(&session->optimizer);
+             k++)
+            THAW_TRY(thaw_buffer_create(graph->device, size_bytes,
+                                        &session->slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k]));
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_session_start(struct thaw_session *session) {
+    struct thaw_exec_options options = {.batch = session->stage->batch,
+                                        .start = session->start,
+                                        .training = true,
+                                        .loss = true,
+                                        .conv_candidate = session->config->conv_candidate};
+    THAW_TRY(thaw_exec_create(session->graph, &options, &session->train));
+    options.training = false;
+    THAW_TRY(thaw_exec_create(session->graph, &options, &session->eval));
+    return create_slots(session);
+}
+
+void thaw_session_finish(struct thaw_session *session) {
+    if (session->graph && session->slots)
+        for (size_t i = 0; i < session->graph->param_count * THAW_OPTIMIZER_SLOTS_MAX; i++)
+            thaw_buffer_destroy(&session->slots[i]);
+    thaw_exec_destroy(&session->train);
+    thaw_exec_destroy(&session->eval);
+    thaw_arena_finish(&session->arena);
+    *session = (struct thaw_session){0};
+}
+
+double thaw_session_lr_factor(const struct thaw_session *session, int stage_step) {
+    struct thaw_schedule_clock clock = {
+        .step = stage_step,
+        .total_steps = (int64_t)session->steps_per_epoch * session->stage->epochs,
+        .steps_per_epoch = session->steps_per_epoch,
+    };
+    return thaw_schedule_factor(&session->schedule, &clock);
+}
+
+thaw_status thaw_session_update(const struct thaw_session *session, int stage_step) {
+    const struct thaw_graph *graph = session->graph;
+    double factor = thaw_session_lr_factor(session, stage_step);
+    for (size_t i = 0; i < graph->param_count; i++) {
+        const struct thaw_param *param = &graph->params[i];
+        cl_mem grad = thaw_exec_gradient(session->train, (int)i);
+        if (!param->trainable || !grad)
+            continue;
+        struct thaw_optimizer_update update = {
+            .value = param->value,
+            .grad = grad,
+            .slots = {session->slots[i * THAW_OPTIMIZER_SLOTS_MAX],
+                      session->slots[i * THAW_OPTIMIZER_SLOTS_MAX + 1]},
+            .size = thaw_filter_size(&param->spec->filter),
+            .lr = (float)(session->lr[i] * factor),
+            .weight_decay = thaw_optimizer_weight_decay(&session->optimizer),
+            .step = (uint64_t)stage_step + 1,
+        };
+        THAW_TRY(thaw_context(thaw_optimizer_update(graph->device, &session->optimizer, &update),
+                              "%s", param->name));
+    }
+    return THAW_OK;
+}

@@ -1,0 +1,40 @@
+/* One stage at work: its executables, optimizer state and schedule. */
+#ifndef THAW_TRAIN_SESSION_H
+#define THAW_TRAIN_SESSION_H
+
+#include "graph/exec.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+struct thaw_session {
+    const struct thaw_config *config;
+    const struct thaw_stage *stage;
+    struct thaw_graph *graph; /* borrowed, with the stage applied */
+    struct thaw_arena arena;
+    double *lr; /* base learning rate of each parameter; 0: frozen */
+    int start;  /* where the executables start: the cut of a cached stage, else the image */
+    thaw_exec *train, *eval;
+    struct thaw_optimizer optimizer;
+    struct thaw_schedule schedule;
+    int steps_per_epoch;
+    cl_mem *slots; /* [param][THAW_OPTIMIZER_SLOTS_MAX] */
+};
+
+/* Applies the stage to the graph and refuses it when it must not run; no device memory yet. */
+thaw_status thaw_session_init(const struct thaw_config *config, const struct thaw_stage *stage,
+                              struct thaw_graph *graph, int train_count,
+                              struct thaw_session *ret_session);
+
+/* Creates executables and optimizer slots (zero). */
+thaw_status thaw_session_start(struct thaw_session *session);
+void thaw_session_finish(struct thaw_session *session); /* accepts {0} */
+
+/* What the base learning rates are multiplied with at a step of the stage. */
+double thaw_session_lr_factor(const struct thaw_session *session, int stage_step);
+
+/* Updates every trained parameter from the gradients of `train`. `stage_step` counts from 0. */
+thaw_status thaw_session_update(const struct thaw_session *session, int stage_step);
+
+#endif

@@ -1,0 +1,413 @@
+/* The run: set-up, stages, files. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "train/freeze.h"
+#include "train/model.h"
+#include "train/stage.h"
+#include "train/trainer_internal.h"
+
+char *thaw_train_folder(struct thaw_arena *arena, const struct thaw_config *config) {
+    return thaw_path_join(arena, config->output, config->name);
+}
+
+/* ---- set-up --------------------------------------------------------------------------------- */
+
+static thaw_status collect_set(struct thaw_trainer *t, enum thaw_set set,
+                               struct thaw_trainer_set *ret) {
+    struct thaw_trainer_set members = {0};
+    members.photos = thaw_loader_set(t->loader, set, &members.count);
+    members.labels = thaw_arena_array(&t->arena, members.count + 1, sizeof *members.labels);
+    if (!members.labels)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < members.count; i++)
+        members.labels[i] = t->dataset->photos[members.photos[i]].label;
+    *ret = members;
+    return THAW_OK;
+}
+
+static void on_decode(void *user, size_t done, size_t total) {
+    const struct thaw_trainer *t = user;
+    if (t->events->on_working)
+        t->events->on_working(t->events->user, "reading photos", done, total);
+}
+
+static thaw_status open_data(struct thaw_trainer *t) {
+    struct thaw_dataset_config config;
+    THAW_TRY(thaw_dataset_config_parse(&t->arena, t->config->data, &config));
+    THAW_TRY(thaw_dataset_open(&config, &t->dataset));
+    struct thaw_loader_options options = thaw_loader_options_make(&config, &t->input.image);
+    options.interrupt = t->events->interrupted;
+    options.progress = on_decode;
+    options.progress_user = t;
+    THAW_TRY(thaw_loader_open(t->dataset, &options, &t->loader));
+    THAW_TRY(collect_set(t, THAW_SET_TRAIN, &t->train));
+    THAW_TRY(collect_set(t, THAW_SET_VAL, &t->val));
+    if (!t->train.count)
+        return thaw_yaml_fail(t->config->data, "there is no photo to train on");
+    return THAW_OK;
+}
+
+/* total / (classes x photos of the class): each class weighs the same in the loss. */
+static thaw_status set_class_weights(struct thaw_trainer *t) {
+    const struct thaw_config *config = t->config;
+    size_t classes = t->dataset->class_count;
+    if (!config->balanced_weights && !config->class_weights)
+        return THAW_OK;
+    t->class_weights = thaw_arena_array(&t->arena, classes, sizeof *t->class_weights);
+    if (!t->class_weights)
+        return THAW_ERROR_MEMORY;
+    if (config->balanced_weights) {
+        for (size_t i = 0; i < t->train.count; i++)
+            t->class_weights[t->train.labels[i]]++;
+        for (size_t c = 0; c < classes; c++)
+            t->class_weights[c] = (float)t->train.count / ((float)classes * t->class_weights[c]);
+        return THAW_OK;
+    }
+    if (config->class_weights->count != classes)
+        return thaw_yaml_fail(config->class_weights,
+                              "expected %zu weights, one for each class, got %zu", classes,
+                              config->class_weights->count);
+    for (size_t c = 0; c < classes; c++) {
+        double weight;
+        THAW_TRY(thaw_yaml_double(config->class_weights->items[c], 0, 1e6, &weight));
+        t->class_weights[c] = (float)weight;
+    }
+    return THAW_OK;
+}
+
+/* The model document with the input spec that is really used, for the model file. */
+static thaw_status resolve_input(struct thaw_trainer *t) {
+    const thaw_yaml *input = thaw_yaml_get(t->config->graph, "input");
+    struct thaw_text text = {0};
+    thaw_yaml *emitted = NULL, *document = NULL;
+    if (!input)
+        return thaw_yaml_fail(t->config->graph, "a model needs `input`");
+    THAW_TRY(thaw_input_spec_parse(input, t->config->model, &t->input));
+    thaw_input_spec_emit(&t->input, &text);
+    thaw_status status = text.failed ? thaw_fail(THAW_ERROR_MEMORY, "out of memory") : THAW_OK;
+    if (status == THAW_OK)
+        status = thaw_yaml_parse(&t->arena, text.text, text.length, "input", &emitted);
+    thaw_text_finish(&text);
+    THAW_TRY(status);
+    THAW_TRY(thaw_yaml_copy(&t->arena, t->config->graph, &document));
+    THAW_TRY(thaw_yaml_put(&t->arena, document, "input", emitted));
+    t->document = document;
+    return THAW_OK;
+}
+
+static thaw_status hash_file(const char *path, char ret_hash[17]) {
+    struct thaw_map map;
+    THAW_TRY(thaw_map_open(path, &map));
+    snprintf(ret_hash, 17, "%016" PRIx64, thaw_hash64(map.bytes, map.size_bytes, 0));
+    thaw_map_close(&map);
+    return THAW_OK;
+}
+
+static thaw_status load_pretrained(struct thaw_trainer *t) {
+    const struct thaw_config *config = t->config;
+    struct thaw_model_allow allow = {config->allow_missing, config->allow_unexpected,
+                                     config->allow_mismatch};
+    struct thaw_weights weights = {0};
+    struct thaw_load_report report = {0};
+    if (!config->weights)
+        return THAW_OK;
+    THAW_TRY(hash_file(config->weights, t->weights_hash));
+    thaw_status status =
+        thaw_model_load_weights(t->graph, config->weights, &allow, &weights, &report);
+    if (status == THAW_OK && t->events->on_load)
+        t->events->on_load(t->events->user, config->weights, &report);
+    thaw_load_report_finish(&report);
+    thaw_weights_finish(&weights);
+    return status;
+}
+
+static struct thaw_graph_options graph_options(const struct thaw_trainer *t) {
+    return (struct thaw_graph_options){
+        .caps = thaw_device_get_caps(t->device),
+        .size = t->input.size,
+        .classes = (int)t->dataset->class_count,
+        .head = t->config->head,
+        .dropout = t->config->dropout,
+    };
+}
+
+static thaw_status set_up(struct thaw_trainer *t) {
+    thaw_yaml_emit(t->config->document, &t->config_text);
+    if (t->config_text.failed)
+        return thaw_fail(THAW_ERROR_INPUT, "%s: the experiment is not UTF-8 text", t->config->path);
+    THAW_TRY(resolve_input(t));
+    THAW_TRY(open_data(t));
+    THAW_TRY(set_class_weights(t));
+    struct thaw_graph_options options = graph_options(t);
+    THAW_TRY(thaw_graph_build(t->document, &options, &t->graph));
+    THAW_TRY(thaw_graph_allocate(t->graph, t->device, t->config->seed));
+    THAW_TRY(load_pretrained(t));
+    THAW_TRY(thaw_metrics_init(&t->arena, options.classes, &t->metrics));
+    t->best = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof(cl_mem));
+    if (!t->best)
+        return THAW_ERROR_MEMORY;
+    return thaw_augmenter_create(t->device, &t->input, NULL, t->config->seed, &t->eval_augmenter);
+}
+
+/* Refuses every stage that can't run before the first one begins. */
+static thaw_status check_stages(struct thaw_trainer *t) {
+    enum thaw_param_origin *origins =
+        thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof *origins);
+    thaw_status status = origins ? THAW_OK : THAW_ERROR_MEMORY;
+    for (size_t i = 0; origins && i < t->graph->param_count; i++)
+        origins[i] = t->graph->params[i].origin;
+    for (size_t i = 0; i < t->config->stage_count && status == THAW_OK; i++) {
+        struct thaw_session session = {0};
+        struct thaw_augment_list augment;
+        status = thaw_session_init(t->config, &t->config->stages[i], t->graph, (int)t->train.count,
+                                   &session);
+        if (status == THAW_OK)
+            status = thaw_augment_parse(&session.arena, t->config->stages[i].augment, &augment);
+        thaw_session_finish(&session);
+        if (t->config->stages[i].epochs > 0)
+            thaw_stage_mark_trained(t->graph);
+    }
+    for (size_t i = 0; origins && i < t->graph->param_count; i++)
+        t->graph->params[i].origin = origins[i];
+    return status;
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static thaw_status save_model(struct thaw_trainer *t) {
+    const struct thaw_config *config = t->config;
+    struct thaw_model_info info = {
+        .options = graph_options(t),
+        .document = t->document,
+        .classes = t->dataset->classes,
+        .class_count = t->dataset->class_count,
+        .reference_lr = config->reference_lr > 0 ? config->reference_lr : t->graph->reference_lr,
+        .reference_batch =
+            config->reference_batch ? config->reference_batch : t->graph->reference_batch,
+        .weights_hash = t->weights_hash,
+    };
+    struct thaw_weights weights = {0};
+    thaw_status status = thaw_model_info_write(&info, &weights);
+    if (status == THAW_OK)
+        status = thaw_model_save(t->graph, t->best, &weights, t->folder.model);
+    thaw_weights_finish(&weights);
+    if (status == THAW_OK)
+        t->best_unsaved = false;
+    return status;
+}
+
+/* The model file goes first: the checkpoint must never know of a best epoch that is not on disk. */
+thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t) {
+    if (t->best_unsaved)
+        THAW_TRY(save_model(t));
+    struct thaw_train_state state = t->state;
+    state.elapsed_s += thaw_clock_s() - t->started_s;
+    THAW_TRY(thaw_checkpoint_save(t->folder.last, t->graph, t->session.slots, &state, t->freeze,
+                                  t->config_text.text));
+    t->saved_s = thaw_clock_s();
+    return THAW_OK;
+}
+
+static thaw_status begin_run(struct thaw_trainer *t, const struct thaw_train_options *options) {
+    THAW_TRY(thaw_run_folder_create(&t->folder, options->overwrite));
+    THAW_TRY(thaw_file_write(t->folder.config, t->config_text.text, t->config_text.length));
+    return thaw_dataset_write_split(t->dataset, t->folder.split);
+}
+
+/* The kept epoch's values of tensors that later epochs have changed come back from the model file.
+ */
+static thaw_status restore_best(struct thaw_trainer *t) {
+    struct thaw_weights weights = {0};
+    if (!t->state.has_best)
+        return THAW_OK;
+    thaw_status status = thaw_weights_open(t->folder.model, &weights);
+    for (size_t i = 0; i < t->graph->param_count && status == THAW_OK; i++) {
+        const struct thaw_param *param = &t->graph->params[i];
+        const struct thaw_weight *weight = thaw_weights_find(&weights, param->name);
+        size_t count = thaw_param_count_values(param);
+        if (!weight || thaw_weight_count(weight) != count) {
+            status = thaw_fail(THAW_ERROR_INPUT, "%s: has no %s that fits", t->folder.model,
+                               param->name);
+            break;
+        }
+        float *values = malloc(count * sizeof *values);
+        status = values ? THAW_OK : thaw_fail(THAW_ERROR_MEMORY, "out of memory");
+        if (status == THAW_OK) {
+            thaw_weight_to_float(weight, values);
+            status = thaw_buffer_create(
+                t->device, thaw_filter_size(&param->spec->filter) * sizeof(float), &t->best[i]);
+        }
+        if (status == THAW_OK)
+            status = thaw_filter_write(t->device, &param->spec->filter, t->best[i], values);
+        free(values);
+    }
+    thaw_weights_finish(&weights);
+    return status;
+}
+
+/* What earlier stages trained is not random any more. */
+static thaw_status replay_stages(struct thaw_trainer *t) {
+    for (int i = 0; i < t->state.stage; i++) {
+        struct thaw_session session = {0};
+        THAW_TRY(thaw_session_init(t->config, &t->config->stages[i], t->graph, (int)t->train.count,
+                                   &session));
+        thaw_session_finish(&session);
+        if (t->config->stages[i].epochs > 0)
+            thaw_stage_mark_trained(t->graph);
+    }
+    return THAW_OK;
+}
+
+static thaw_status resume_run(struct thaw_trainer *t, struct thaw_checkpoint *checkpoint) {
+    json_t *freeze;
+    THAW_TRY(thaw_config_compare(thaw_checkpoint_config(checkpoint), t->config_text.text,
+                                 t->folder.last));
+    THAW_TRY(thaw_checkpoint_state(checkpoint, &t->state, &freeze));
+    json_decref(t->freeze);
+    t->freeze = freeze;
+    THAW_TRY(replay_stages(t));
+    THAW_TRY(thaw_checkpoint_load_params(checkpoint, t->graph));
+    THAW_TRY(restore_best(t));
+    return thaw_run_folder_resume(&t->folder, t->state.stage, t->state.epoch);
+}
+
+/* ---- stages --------------------------------------------------------------------------------- */
+
+static thaw_status on_cache(void *user, size_t done, size_t total) {
+    const struct thaw_trainer *t = user;
+    if (t->events->on_working)
+        t->events->on_working(t->events->user, "computing features", done, total);
+    return thaw_trainer_poll(t);
+}
+
+static thaw_status build_cache(struct thaw_trainer *t, const struct thaw_trainer_set *set,
+                               int views, struct thaw_feature_cache *cache) {
+    thaw_augmenter *augmenter = views ? t->augmenter : t->eval_augmenter;
+    return thaw_feature_cache_build(t->graph, t->session.start, t->loader, augmenter, set->photos,
+                                    set->count, views, t->session.stage->batch,
+                                    t->config->conv_candidate, on_cache, t, cache);
+}
+
+static thaw_status set_up_feeds(struct thaw_trainer *t) {
+    const struct thaw_stage *stage = t->session.stage;
+    THAW_TRY(thaw_augment_parse(&t->session.arena, stage->augment, &t->augment));
+    THAW_TRY(
+        thaw_augmenter_create(t->device, &t->input, &t->augment, t->config->seed, &t->augmenter));
+    t->train_feed = (struct thaw_feed){t->device, t->loader, t->augmenter, NULL, t->config->seed};
+    t->val_feed =
+        (struct thaw_feed){t->device, t->loader, t->eval_augmenter, NULL, t->config->seed};
+    if (t->session.start == 0)
+        return THAW_OK;
+    THAW_TRY(build_cache(t, &t->train, stage->cache_views, &t->train_cache));
+    THAW_TRY(build_cache(t, &t->val, 0, &t->val_cache));
+    t->train_feed.cache = &t->train_cache;
+    t->val_feed.cache = &t->val_cache;
+    return THAW_OK;
+}
+
+static void close_stage(struct thaw_trainer *t) {
+    thaw_augmenter_destroy(&t->augmenter);
+    thaw_session_finish(&t->session);
+    thaw_feature_cache_finish(&t->train_cache);
+    thaw_feature_cache_finish(&t->val_cache);
+}
+
+static void say_stage(const struct thaw_trainer *t) {
+    const struct thaw_graph *graph = t->graph;
+    size_t trained = 0, values = 0;
+    char text[512];
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i].trainable) {
+            trained++;
+            values += thaw_param_count_values(&graph->params[i]);
+        }
+    snprintf(text, sizeof text, "stage %d/%zu '%s': %zu tensors (%.3g M values) trained%s%s",
+             t->state.stage + 1, t->config->stage_count, t->session.stage->name, trained,
+             1e-6 * (double)values, t->session.start ? ", features cached at " : "",
+             t->session.start ? graph->nodes[t->session.start].name : "");
+    if (t->events->on_message)
+        t->events->on_message(t->events->user, text);
+}
+
+static thaw_status run_stage(struct thaw_trainer *t, const struct thaw_checkpoint *checkpoint) {
+    const struct thaw_stage *stage = &t->config->stages[t->state.stage];
+    THAW_TRY(thaw_session_init(t->config, stage, t->graph, (int)t->train.count, &t->session));
+    say_stage(t);
+    if (!t->state.stage_begun)
+        THAW_TRY(thaw_freeze_begin(t->freeze, t->graph, stage->name));
+    t->state.stage_begun = true;
+    THAW_TRY(set_up_feeds(t));
+    THAW_TRY(thaw_session_start(&t->session));
+    if (checkpoint)
+        THAW_TRY(thaw_checkpoint_load_slots(checkpoint, t->graph, t->session.slots));
+    THAW_TRY(thaw_trainer_epochs(t));
+    THAW_TRY(thaw_freeze_end(t->freeze, t->graph));
+    THAW_TRY(thaw_run_folder_write_json(t->folder.freeze, t->freeze));
+    if (stage->epochs > 0)
+        thaw_stage_mark_trained(t->graph);
+    close_stage(t);
+    t->state.stage++;
+    t->state.epoch = t->state.step = t->state.stage_steps = t->state.stale_epochs = 0;
+    t->state.stage_begun = t->state.stage_has_best = false;
+    return thaw_trainer_checkpoint(t);
+}
+
+static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *options,
+                       struct thaw_checkpoint *checkpoint) {
+    THAW_TRY(set_up(t));
+    THAW_TRY(check_stages(t));
+    if (checkpoint)
+        THAW_TRY(resume_run(t, checkpoint));
+    else
+        THAW_TRY(begin_run(t, options));
+    if (checkpoint && t->state.stage >= (int)t->config->stage_count && t->events->on_message)
+        t->events->on_message(t->events->user, "the run is complete already");
+    bool resumed = checkpoint != NULL;
+    while (t->state.stage < (int)t->config->stage_count) {
+        bool middle = resumed && t->state.stage_begun;
+        THAW_TRY(run_stage(t, middle ? checkpoint : NULL));
+        resumed = false;
+    }
+    return THAW_OK;
+}
+
+static void finish(struct thaw_trainer *t) {
+    close_stage(t);
+    for (size_t i = 0; t->best && i < t->graph->param_count; i++)
+        thaw_buffer_destroy(&t->best[i]);
+    thaw_augmenter_destroy(&t->eval_augmenter);
+    thaw_loader_destroy(&t->loader);
+    thaw_dataset_destroy(&t->dataset);
+    thaw_graph_destroy(&t->graph);
+    thaw_run_folder_finish(&t->folder);
+    thaw_text_finish(&t->config_text);
+    json_decref(t->freeze);
+    thaw_arena_finish(&t->arena);
+}
+
+thaw_status thaw_train(const struct thaw_config *config, thaw_device *device,
+                       const struct thaw_train_options *options,
+                       const struct thaw_train_events *events) {
+    struct thaw_trainer t = {.config = config, .events = events, .device = device};
+    struct thaw_checkpoint *checkpoint = NULL;
+    t.started_s = t.saved_s = thaw_clock_s();
+    t.freeze = json_object();
+    char *folder = thaw_train_folder(&t.arena, config);
+    thaw_status status =
+        folder && t.freeze ? thaw_run_folder_init(folder, &t.folder) : THAW_ERROR_MEMORY;
+    if (status == THAW_OK && options->resume && thaw_path_exists(t.folder.last))
+        status = thaw_checkpoint_open(t.folder.last, &checkpoint);
+    struct thaw_train_options begin = *options;
+    begin.overwrite |= options->resume; /* killed before its first checkpoint: begin anew */
+    if (status == THAW_OK)
+        status = run(&t, &begin, checkpoint);
+    thaw_checkpoint_close(&checkpoint);
+    finish(&t);
+    return status;
+}

@@ -1,0 +1,59 @@
+/* Inside of the trainer, shared by trainer.c (the run: set-up, stages, files) and trainer_epoch.c
+ * (what happens within a stage: steps, evaluation, keeping the best). */
+#ifndef THAW_TRAIN_TRAINER_INTERNAL_H
+#define THAW_TRAIN_TRAINER_INTERNAL_H
+
+#include <jansson.h>
+
+#include "train/evaluate.h"
+#include "train/run_folder.h"
+#include "train/session.h"
+#include "train/trainer.h"
+
+/* Members of a set: photo ids of the loader and their labels. */
+struct thaw_trainer_set {
+    const uint32_t *photos;
+    int *labels;
+    size_t count;
+};
+
+struct thaw_trainer {
+    const struct thaw_config *config;
+    const struct thaw_train_events *events;
+    struct thaw_arena arena;
+    thaw_device *device;
+    struct thaw_graph *graph;
+    struct thaw_input_spec input;
+    const thaw_yaml *document; /* the model YAML, with the input that is used */
+    struct thaw_dataset *dataset;
+    thaw_loader *loader;
+    thaw_augmenter *eval_augmenter;
+    struct thaw_trainer_set train, val;
+    float *class_weights; /* or NULL */
+    char weights_hash[17];
+    struct thaw_run_folder folder;
+    struct thaw_text config_text;
+    json_t *freeze;
+    struct thaw_train_state state;
+    struct thaw_metrics metrics;
+    cl_mem *best; /* copies of the parameters of the kept epoch that have changed since the model
+                     file */
+    bool best_unsaved;
+    double started_s, saved_s; /* clock */
+
+    /* Of the stage at work: */
+    struct thaw_session session;
+    struct thaw_augment_list augment;
+    thaw_augmenter *augmenter;
+    struct thaw_feature_cache train_cache, val_cache;
+    struct thaw_feed train_feed, val_feed;
+};
+
+double thaw_clock_s(void);
+thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t);
+/* Runs the epochs of the stage that t->state stands at; its session and feeds are set up. */
+thaw_status thaw_trainer_epochs(struct thaw_trainer *t);
+/* THAW_INTERRUPTED once the caller's flag is up. */
+thaw_status thaw_trainer_poll(const struct thaw_trainer *t);
+
+#endif

@@ -1,0 +1,332 @@
+/* Whole runs of a small network on small pictures: the promises of the trainer. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <vips/vips.h>
+
+#include "core/file.h"
+#include "core/rng.h"
+#include "io/weights.h"
+#include "support/device.h"
+#include "support/support.h"
+#include "train/trainer.h"
+
+#define PHOTOS 24 /* of each class */
+
+static const char model_text[] =
+    "model: tiny\n"
+    "input: {channels: 3, size: 16, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25],\n"
+    "        resize: {mode: stretch, size: 16}}\n"
+    "reference: {lr: 0.05, batch: 8}\n"
+    "graph:\n"
+    "  - conv1: {conv: {out: 8, kernel: 3, stride: 2, pad: 1, bias: false}}\n"
+    "  - bn1: batchnorm\n"
+    "  - relu\n"
+    "  - conv2: {conv: {out: 16, kernel: 3, pad: 1, bias: false}}\n"
+    "  - bn2: batchnorm\n"
+    "  - relu\n"
+    "  - pool: global\n"
+    "  - fc: {linear: {out: 10}}\n"
+    "features: pool\n"
+    "stages: [{stem: [conv1, bn1]}, {body: [conv2, bn2]}]\n";
+
+static const char stages_text[] =
+    "  - {stage: warmup, train: [head], lr: 1x, epochs: 2, cache: true}\n"
+    "  - {stage: tune, train: [body, head], lr: {head: 2x, body: 1x}, epochs: 3, norm: train,\n"
+    "     schedule: cosine, augment: [hflip]}\n";
+
+/* ---- material ------------------------------------------------------------------------------- */
+
+static const char *in_directory(const char *name) {
+    static char path[4][256];
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(path[next], sizeof path[next], "%s/%s", test_directory(), name);
+    return path[next];
+}
+
+static void write_text(const char *name, const char *text) {
+    assert_ok(thaw_file_write(in_directory(name), text, strlen(text)));
+}
+
+/* Class 0 has vertical stripes, class 1 horizontal ones, with noise. */
+static void write_photo(int class_index, int number) {
+    unsigned char pixels[20 * 20 * 3];
+    struct thaw_rng rng = thaw_rng_init(9, THAW_RNG_TEST, (uint32_t)class_index, (uint32_t)number);
+    for (int y = 0; y < 20; y++)
+        for (int x = 0; x < 20; x++)
+            for (int c = 0; c < 3; c++) {
+                bool bright = (class_index ? y : x) % 4 < 2;
+                pixels[(y * 20 + x) * 3 + c] =
+                    (unsigned char)((bright ? 120 : 60) + (int)thaw_rng_below(&rng, 100));
+            }
+    char path[256];
+    snprintf(path, sizeof path, "%s/photos/%s/%02d.png", test_directory(),
+             class_index ? "horizontal" : "vertical", number);
+    VipsImage *image =
+        vips_image_new_from_memory(pixels, sizeof pixels, 20, 20, 3, VIPS_FORMAT_UCHAR);
+    assert_non_null(image);
+    assert_int_equal(vips_pngsave(image, path, NULL), 0);
+    g_object_unref(image);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    assert_int_equal(VIPS_INIT("test"), 0);
+    assert_ok(thaw_path_make_directories(in_directory("photos/vertical")));
+    assert_ok(thaw_path_make_directories(in_directory("photos/horizontal")));
+    for (int class_index = 0; class_index < 2; class_index++)
+        for (int i = 0; i < PHOTOS; i++)
+            write_photo(class_index, i);
+    write_text("tiny.yaml", model_text);
+    return 0;
+}
+
+/* Writes <name>.yaml and loads it. */
+static void load_config(const char *name, const char *stages, const char *more,
+                        struct thaw_config *config) {
+    char text[4096];
+    snprintf(text, sizeof text,
+             "name: %s\noutput: %s/runs\nmodel: {graph: %s/tiny.yaml}\nbatch: 8\n"
+             "data: {format: folder, root: photos, val: 0.25}\n%s\ntrain:\n%s",
+             name, test_directory(), test_directory(), more, stages);
+    char file[64];
+    snprintf(file, sizeof file, "%s.yaml", name);
+    write_text(file, text);
+    assert_ok(thaw_config_load(in_directory(file), NULL, 0, config));
+}
+
+/* ---- following a run ------------------------------------------------------------------------ */
+
+struct follower {
+    volatile sig_atomic_t interrupted;
+    int stop_at_step; /* of the process; 0: never */
+    int steps, epochs;
+    double first_loss, last_loss, last_top1;
+};
+
+static void on_step(void *user, const struct thaw_train_progress *progress) {
+    struct follower *f = user;
+    if (!f->steps++)
+        f->first_loss = progress->loss;
+    if (f->steps == f->stop_at_step)
+        f->interrupted = 1;
+}
+
+static void on_epoch(void *user, const struct thaw_train_progress *progress) {
+    struct follower *f = user;
+    f->epochs++;
+    f->last_loss = progress->loss;
+    f->last_top1 = progress->val ? progress->val->top1 : -1;
+}
+
+static thaw_status train(const struct thaw_config *config, bool resume, struct follower *follower) {
+    struct thaw_train_events events = {.user = follower,
+                                       .interrupted = &follower->interrupted,
+                                       .on_step = on_step,
+                                       .on_epoch = on_epoch};
+    struct thaw_train_options options = {.resume = resume};
+    return thaw_train(config, test_device(), &options, &events);
+}
+
+static const char *run_file(const char *run, const char *file) {
+    static char path[4][256];
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(path[next], sizeof path[next], "%s/runs/%s/%s", test_directory(), run, file);
+    return path[next];
+}
+
+static void assert_same_tensors(const char *a_path, const char *b_path) {
+    struct thaw_weights a, b;
+    assert_ok(thaw_weights_open(a_path, &a));
+    assert_ok(thaw_weights_open(b_path, &b));
+    assert_int_equal(a.count, b.count);
+    for (size_t i = 0; i < a.count; i++) {
+        const struct thaw_weight *other = thaw_weights_find(&b, a.items[i].name);
+        assert_non_null(other);
+        if (memcmp(a.items[i].data, other->data, a.items[i].size_bytes) != 0)
+            fail_msg("%s differs between %s and %s", a.items[i].name, a_path, b_path);
+    }
+    thaw_weights_finish(&a);
+    thaw_weights_finish(&b);
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+static void learns_and_writes_the_folder(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {0};
+    load_config("reference", stages_text, "", &config);
+    assert_ok(train(&config, false, &f));
+    assert_int_equal(f.epochs, 5);
+    assert_true(f.last_loss < f.first_loss);
+    assert_true(f.last_top1 > 0.8);
+    const char *files[] = {"config.yaml",       "split.csv",        "metrics.jsonl",
+                           "model.safetensors", "last.safetensors", "freeze.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        assert_true(thaw_path_exists(run_file("reference", files[i])));
+    assert_fails(train(&config, false, &f), THAW_ERROR_INPUT, "already a run");
+    thaw_config_finish(&config);
+}
+
+static void same_seed_same_bits(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {0};
+    load_config("again", stages_text, "", &config);
+    assert_ok(train(&config, false, &f));
+    assert_same_tensors(run_file("again", "last.safetensors"),
+                        run_file("reference", "last.safetensors"));
+    assert_same_tensors(run_file("again", "model.safetensors"),
+                        run_file("reference", "model.safetensors"));
+    thaw_config_finish(&config);
+}
+
+/* 5 steps an epoch, 25 in all: interrupts in both stages, in the middle and at the ends of epochs.
+ */
+static void resumes_to_the_same_bits(void **state) {
+    (void)state;
+    const int stops[] = {1, 5, 7, 10, 11, 14, 20, 24};
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+        struct thaw_config config;
+        struct follower f = {.stop_at_step = stops[i]};
+        char name[32];
+        snprintf(name, sizeof name, "resumed%d", stops[i]);
+        load_config(name, stages_text, "", &config);
+        assert_fails(train(&config, false, &f), THAW_INTERRUPTED, "checkpoint");
+        struct follower g = {0};
+        assert_ok(train(&config, true, &g));
+        assert_int_equal(f.steps + g.steps, 25);
+        assert_same_tensors(run_file(name, "last.safetensors"),
+                            run_file("reference", "last.safetensors"));
+        assert_same_tensors(run_file(name, "model.safetensors"),
+                            run_file("reference", "model.safetensors"));
+        thaw_config_finish(&config);
+    }
+}
+
+static void refuses_to_resume_a_changed_experiment(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {.stop_at_step = 3};
+    load_config("changed", stages_text, "", &config);
+    assert_fails(train(&config, false, &f), THAW_INTERRUPTED, NULL);
+    thaw_config_finish(&config);
+    load_config("changed", stages_text, "seed: 5\nloss: {label_smoothing: 0.1}", &config);
+    struct follower g = {0};
+    assert_fails(train(&config, true, &g), THAW_ERROR_INPUT, "loss.label_smoothing");
+    thaw_config_finish(&config);
+}
+
+/* freeze.json says so, and the files agree: the frozen part of the model is that of the start. */
+static void frozen_tensors_keep_their_bytes(void **state) {
+    (void)state;
+    json_t *root = json_load_file(run_file("reference", "freeze.json"), 0, NULL);
+    json_t *stages = json_object_get(root, "stages");
+    assert_int_equal(json_array_size(stages), 2);
+    for (size_t s = 0; s < 2; s++) {
+        const char *name;
+        json_t *entry;
+        json_object_foreach(json_object_get(json_array_get(stages, s), "tensors"), name, entry) {
+            bool same = !strcmp(json_string_value(json_object_get(entry, "before")),
+                                json_string_value(json_object_get(entry, "after")));
+            bool trained = json_is_true(json_object_get(entry, "trained"));
+            bool head = !strncmp(name, "fc.", 3);
+            bool body = !strncmp(name, "conv2.", 6) || !strncmp(name, "bn2.", 4);
+            assert_int_equal(trained,
+                             head || (s == 1 && body)); /* statistics of bn2 move in stage 2 */
+            if (!trained && !same)
+                fail_msg("%s changed in stage %zu", name, s);
+            if (trained && same)
+                fail_msg("%s was to be trained in stage %zu and did not change", name, s);
+        }
+    }
+    json_decref(root);
+}
+
+/* Bottleneck features give the losses that the whole network gives. */
+static void cached_and_uncached_agree(void **state) {
+    (void)state;
+    static const char *const stages[] = {"  - {train: [head], lr: 1x, epochs: 3, cache: true}\n",
+                                         "  - {train: [head], lr: 1x, epochs: 3, cache: false}\n"};
+    struct follower f[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+        struct thaw_config config;
+        load_config(i ? "uncached" : "cached", stages[i], "", &config);
+        assert_ok(train(&config, false, &f[i]));
+        thaw_config_finish(&config);
+    }
+    assert_float_equal(f[0].first_loss, f[1].first_loss, 1e-5);
+    assert_float_equal(f[0].last_loss, f[1].last_loss, 1e-4);
+}
+
+/* lr 0 is frozen: no decay, no momentum, no statistics. */
+static void zero_lr_changes_nothing(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {0};
+    load_config("zero",
+                "  - {train: [all], lr: {head: 1x, stem: 0, body: 0}, epochs: 2, norm: train}\n",
+                "optimizer: {type: sgd, momentum: 0.9, weight_decay: 0.1}", &config);
+    assert_ok(train(&config, false, &f));
+    thaw_config_finish(&config);
+    json_t *root = json_load_file(run_file("zero", "freeze.json"), 0, NULL);
+    const char *name;
+    json_t *entry;
+    json_object_foreach(
+        json_object_get(json_array_get(json_object_get(root, "stages"), 0), "tensors"), name,
+        entry) {
+        bool same = !strcmp(json_string_value(json_object_get(entry, "before")),
+                            json_string_value(json_object_get(entry, "after")));
+        assert_int_equal(same, strncmp(name, "fc.", 3) != 0);
+    }
+    json_decref(root);
+}
+
+/* A pretrained body under a new head is not to be tuned before the head has been trained. */
+static void refuses_a_random_head_above_tuned_layers(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {0};
+    char model[512];
+    snprintf(model, sizeof model, "model: {graph: %s/tiny.yaml, weights: %s}", test_directory(),
+             run_file("reference", "model.safetensors"));
+    char text[2048];
+    snprintf(text, sizeof text,
+             "name: random\noutput: %s/runs\n%s\nbatch: 8\ndata: {format: folder, root: photos}\n"
+             "train: [{train: [all], lr: 0.1x, epochs: 1}]\n",
+             test_directory(), model);
+    write_text("random.yaml", text);
+    assert_ok(thaw_config_load(in_directory("random.yaml"), NULL, 0, &config));
+    assert_fails(train(&config, false, &f), THAW_ERROR_INPUT, "never trained");
+    assert_false(thaw_path_exists(run_file("random", "config.yaml")));
+    thaw_config_finish(&config);
+}
+
+static void a_diverging_run_says_so(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {0};
+    load_config("diverging", "  - {train: [all], lr: 10000, epochs: 5, norm: eval}\n", "", &config);
+    assert_fails(train(&config, false, &f), THAW_ERROR_RUNTIME, "not a finite number");
+    thaw_config_finish(&config);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(learns_and_writes_the_folder),
+        cmocka_unit_test(same_seed_same_bits),
+        cmocka_unit_test(resumes_to_the_same_bits),
+        cmocka_unit_test(refuses_to_resume_a_changed_experiment),
+        cmocka_unit_test(frozen_tensors_keep_their_bytes),
+        cmocka_unit_test(cached_and_uncached_agree),
+        cmocka_unit_test(zero_lr_changes_nothing),
+        cmocka_unit_test(refuses_a_random_head_above_tuned_layers),
+        cmocka_unit_test(a_diverging_run_says_so),
+    };
+    return cmocka_run_group_tests_name("train/trainer", tests, set_up, NULL);
+}
