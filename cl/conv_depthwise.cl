@@ -15,10 +15,9 @@
 // One work-item per work-group. Built with -D
 //   KH KW SH SW DH DW             kernel, stride, dilation
 //   ROWS COLUMNS                  tile
-//   IN_ORIGIN IN_ROW IN_IMAGE IN_BLOCK, OUT_...    in floats; the origins are of the first pixel that is read or written
-//   OUT_H OUT_W                   interior of the output (of y in backward weight)
-//   IMAGES STRIPS                 images, and strips of ROWS rows, of a work-item (gather)
-// and by kernel: BACKWARD PT PL BT BL, ACT BIAS LANES, ACCUMULATE, STREAM; TAP_ROWS, PARTS.
+//   REST_ROWS REST_COLUMNS        what is left of the map's height and width after whole tiles
+// and by kernel: GATHER, BACKWARD PT PL BT BL, ACT BIAS LANES, ACCUMULATE, STREAM; TAP_ROWS, PARTS. The map's size and
+// strides are arguments, so that layers and batches of all sizes share a program.
 
 #define ITEM __attribute__((reqd_work_group_size(1, 1, 1))) kernel
 #define INLINE static inline __attribute__((always_inline))
@@ -63,9 +62,12 @@
 #define OUTPUT(v, p) STORE(v, p)
 #endif
 
+// A tensor's strides in floats, and the place of its first pixel that is read or written.
+#define TENSOR(t) const long t##_start, const int t##_row, const int t##_image, const long t##_block
+
 // ---- forward, backward data -----------------------------------------------------------------------------------------
 
-#ifdef STRIPS
+#if GATHER
 
 INLINE REAL epilogue(REAL sum, REAL bias, REAL lanes, float parameter) {
 #if BACKWARD
@@ -82,8 +84,8 @@ INLINE REAL epilogue(REAL sum, REAL bias, REAL lanes, float parameter) {
 #endif
 }
 
-INLINE void tile(const global float *in, const REAL *w, REAL bias, REAL lanes, float parameter,
-                 global float *out, int rows, int columns) {
+INLINE void tile(const global float *in, int in_row, const REAL *w, REAL bias, REAL lanes, float parameter,
+                 global float *out, int out_row, int rows, int columns) {
     REAL sum[ROWS][COLUMNS];
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++)
@@ -91,10 +93,10 @@ INLINE void tile(const global float *in, const REAL *w, REAL bias, REAL lanes, f
     // What the tile below this one will need and this one does not.
     UNROLL for (int r = 0; r < STEP_Y; r++)
         UNROLL for (int c = 0; c < STEP_X; c++)
-            PREFETCH(in + (SPAN_Y(ROWS) + r) * IN_ROW + c * B);
+            PREFETCH(in + (SPAN_Y(ROWS) + r) * in_row + c * B);
     UNROLL for (int r = 0; r < SPAN_Y(rows); r++)
         UNROLL for (int c = 0; c < SPAN_X(columns); c++) {
-            const REAL pixel = LOAD(in + r * IN_ROW + c * B);
+            const REAL pixel = LOAD(in + r * in_row + c * B);
             UNROLL for (int i = 0; i < rows; i++)
                 UNROLL for (int j = 0; j < columns; j++)
                     if (JOINS(TAP_Y(i, r), DH, KH) && JOINS(TAP_X(j, c), DW, KW))
@@ -102,7 +104,7 @@ INLINE void tile(const global float *in, const REAL *w, REAL bias, REAL lanes, f
         }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++) {
-            global float *to = out + i * OUT_ROW + j * B;
+            global float *to = out + i * out_row + j * B;
             const REAL value = epilogue(sum[i][j], bias, lanes, parameter);
 #if ACCUMULATE
             STORE(LOAD(to) + value, to);
@@ -112,20 +114,21 @@ INLINE void tile(const global float *in, const REAL *w, REAL bias, REAL lanes, f
         }
 }
 
-INLINE void strip(const global float *in, const REAL *w, REAL bias, REAL lanes, float parameter,
-                  global float *out, int rows) {
-    for (int x = 0; x + COLUMNS <= OUT_W; x += COLUMNS, in += STEP_X * B, out += COLUMNS * B)
-        tile(in, w, bias, lanes, parameter, out, rows, COLUMNS);
-#if OUT_W % COLUMNS
-    tile(in, w, bias, lanes, parameter, out, rows, OUT_W % COLUMNS);
+INLINE void strip(const global float *in, int in_row, const REAL *w, REAL bias, REAL lanes, float parameter,
+                  global float *out, int out_row, int rows, int tiles) {
+    for (int t = 0; t < tiles; t++, in += STEP_X * B, out += COLUMNS * B)
+        tile(in, in_row, w, bias, lanes, parameter, out, out_row, rows, COLUMNS);
+#if REST_COLUMNS
+    tile(in, in_row, w, bias, lanes, parameter, out, out_row, rows, REST_COLUMNS);
 #endif
 }
 
-// Item (group of strips, group of images, channel block).
-ITEM void depthwise_gather(const global float *restrict in, const global float *restrict weights,
-                           global float *restrict out, const global float *restrict bias_vector,
-                           float parameter, int batch) {
-    const int first = get_global_id(0) * STRIPS, n0 = get_global_id(1) * IMAGES, block = get_global_id(2);
+// Item (group of `strips` strips of ROWS rows, group of `images` images, channel block). `whole`: strips of ROWS rows
+// in the map; `tiles`: whole tiles in its width.
+ITEM void depthwise_gather(const global float *restrict in, TENSOR(in), const global float *restrict weights,
+                           global float *restrict out, TENSOR(out), const global float *restrict bias_vector,
+                           float parameter, int whole, int tiles, int strips, int images, int batch) {
+    const int first = get_global_id(0) * strips, n0 = get_global_id(1) * images, block = get_global_id(2);
     REAL w[TAPS];
     UNROLL for (int t = 0; t < TAPS; t++)
         w[t] = LOAD(weights + ((size_t)block * TAPS + t) * B);
@@ -141,17 +144,17 @@ ITEM void depthwise_gather(const global float *restrict in, const global float *
         lanes = LOAD(live);
     }
 #endif
-    in += IN_ORIGIN + (size_t)block * IN_BLOCK;
-    out += OUT_ORIGIN + (size_t)block * OUT_BLOCK;
-    for (int n = n0; n < min(n0 + IMAGES, batch); n++) {
-        const global float *from = in + (size_t)n * IN_IMAGE + first * STEP_Y * IN_ROW;
-        global float *to = out + (size_t)n * OUT_IMAGE + first * ROWS * OUT_ROW;
-        const int last = min(first + STRIPS, OUT_H / ROWS);
-        for (int s = first; s < last; s++, from += STEP_Y * IN_ROW, to += ROWS * OUT_ROW)
-            strip(from, w, bias, lanes, parameter, to, ROWS);
-#if OUT_H % ROWS
-        if (OUT_H / ROWS < first + STRIPS)
-            strip(from, w, bias, lanes, parameter, to, OUT_H % ROWS);
+    in += in_start + block * in_block;
+    out += out_start + block * out_block;
+    for (int n = n0; n < min(n0 + images, batch); n++) {
+        const global float *from = in + (long)n * in_image + first * STEP_Y * in_row;
+        global float *to = out + (long)n * out_image + first * ROWS * out_row;
+        const int last = min(first + strips, whole);
+        for (int s = first; s < last; s++, from += STEP_Y * in_row, to += ROWS * out_row)
+            strip(from, in_row, w, bias, lanes, parameter, to, out_row, ROWS, tiles);
+#if REST_ROWS
+        if (whole < first + strips)
+            strip(from, in_row, w, bias, lanes, parameter, to, out_row, REST_ROWS, tiles);
 #endif
     }
 }
@@ -162,20 +165,21 @@ ITEM void depthwise_gather(const global float *restrict in, const global float *
 
 #ifdef PARTS
 
-INLINE void weight_tile(const global float *x, const global float *y, REAL *sum, int rows, int columns) {
+INLINE void weight_tile(const global float *x, int x_row, const global float *y, int y_row, REAL *sum, int rows,
+                        int columns) {
     REAL d[ROWS][COLUMNS];
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++)
-            d[i][j] = LOAD(y + i * OUT_ROW + j * B);
+            d[i][j] = LOAD(y + i * y_row + j * B);
     UNROLL for (int r = 0; r < STEP_Y; r++)
         UNROLL for (int c = 0; c < STEP_X; c++)
-            PREFETCH(x + (SPAN_Y(ROWS) + r) * IN_ROW + c * B);
+            PREFETCH(x + (SPAN_Y(ROWS) + r) * x_row + c * B);
     UNROLL for (int i = 0; i < ROWS; i++)
         UNROLL for (int j = 0; j < COLUMNS; j++)
-            PREFETCH(y + (ROWS + i) * OUT_ROW + j * B);
+            PREFETCH(y + (ROWS + i) * y_row + j * B);
     UNROLL for (int r = 0; r < SPAN_Y(rows); r++)
         UNROLL for (int c = 0; c < SPAN_X(columns); c++) {
-            const REAL pixel = LOAD(x + r * IN_ROW + c * B);
+            const REAL pixel = LOAD(x + r * x_row + c * B);
             UNROLL for (int i = 0; i < rows; i++)
                 UNROLL for (int j = 0; j < columns; j++)
                     if (JOINS(TAP_Y(i, r), DH, TAP_ROWS) && JOINS(TAP_X(j, c), DW, KW)) {
@@ -185,36 +189,37 @@ INLINE void weight_tile(const global float *x, const global float *y, REAL *sum,
         }
 }
 
-INLINE void weight_strip(const global float *x, const global float *y, REAL *sum, int rows) {
-    for (int c = 0; c + COLUMNS <= OUT_W; c += COLUMNS, x += STEP_X * B, y += COLUMNS * B)
-        weight_tile(x, y, sum, rows, COLUMNS);
-#if OUT_W % COLUMNS
-    weight_tile(x, y, sum, rows, OUT_W % COLUMNS);
+INLINE void weight_strip(const global float *x, int x_row, const global float *y, int y_row, REAL *sum, int rows,
+                         int tiles) {
+    for (int t = 0; t < tiles; t++, x += STEP_X * B, y += COLUMNS * B)
+        weight_tile(x, x_row, y, y_row, sum, rows, COLUMNS);
+#if REST_COLUMNS
+    weight_tile(x, x_row, y, y_row, sum, rows, REST_COLUMNS);
 #endif
 }
 
 // Item (part, group of TAP_ROWS rows of taps, channel block): the sum over a part of the strips of all images, in a
-// copy of the weights of its own; with one part, in the weights themselves.
-ITEM void depthwise_weight(const global float *restrict x, const global float *restrict y,
-                           global float *restrict out, int batch) {
+// copy of the weights of its own; with one part, in the weights themselves. `whole`, `tiles`: as above.
+ITEM void depthwise_weight(const global float *restrict x, TENSOR(x), const global float *restrict y, TENSOR(y),
+                           global float *restrict out, int whole, int tiles, int batch) {
     const int part = get_global_id(0), group = get_global_id(1), block = get_global_id(2);
-    const int strips = (OUT_H + ROWS - 1) / ROWS, total = strips * batch;
+    const int strips = whole + (REST_ROWS > 0), total = strips * batch;
     const int last = (int)((long)total * (part + 1) / PARTS);
     REAL sum[TAP_ROWS * KW];
     UNROLL for (int t = 0; t < TAP_ROWS * KW; t++)
         sum[t] = (REAL)(0.0f);
-    x += IN_ORIGIN + (size_t)block * IN_BLOCK + group * TAP_ROWS * DH * IN_ROW;
-    y += OUT_ORIGIN + (size_t)block * OUT_BLOCK;
+    x += x_start + block * x_block + (long)group * TAP_ROWS * DH * x_row;
+    y += y_start + block * y_block;
     for (int s = (int)((long)total * part / PARTS); s < last; s++) {
         const int n = s / strips, row = s % strips;
-        const global float *from = x + (size_t)n * IN_IMAGE + row * STEP_Y * IN_ROW;
-        const global float *grad = y + (size_t)n * OUT_IMAGE + row * ROWS * OUT_ROW;
-#if OUT_H % ROWS
-        if (row == strips - 1)
-            weight_strip(from, grad, sum, OUT_H % ROWS);
+        const global float *from = x + (long)n * x_image + row * STEP_Y * x_row;
+        const global float *grad = y + (long)n * y_image + row * ROWS * y_row;
+#if REST_ROWS
+        if (row == whole)
+            weight_strip(from, x_row, grad, y_row, sum, REST_ROWS, tiles);
         else
 #endif
-            weight_strip(from, grad, sum, ROWS);
+            weight_strip(from, x_row, grad, y_row, sum, ROWS, tiles);
     }
     out += (((size_t)part * get_global_size(2) + block) * TAPS + group * TAP_ROWS * KW) * B;
     UNROLL for (int t = 0; t < TAP_ROWS * KW; t++) {

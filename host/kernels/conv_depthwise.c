@@ -139,43 +139,25 @@ static struct plan make_plan(const struct thaw_conv_problem *problem,
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
-static void define_layout(struct thaw_defines *defines, const struct thaw_layout *in, long in_start,
-                          const struct thaw_layout *out, long out_start) {
-    thaw_define_int(defines, "B", in->block);
-    thaw_define_int(defines, "IN_ORIGIN", in_start);
-    thaw_define_int(defines, "IN_ROW", (int64_t)thaw_layout_row_stride(in));
-    thaw_define_int(defines, "IN_IMAGE", (int64_t)thaw_layout_image_stride(in));
-    thaw_define_int(defines, "IN_BLOCK", (int64_t)thaw_layout_block_stride(in));
-    thaw_define_int(defines, "OUT_ORIGIN", out_start);
-    thaw_define_int(defines, "OUT_ROW", (int64_t)thaw_layout_row_stride(out));
-    thaw_define_int(defines, "OUT_IMAGE", (int64_t)thaw_layout_image_stride(out));
-    thaw_define_int(defines, "OUT_BLOCK", (int64_t)thaw_layout_block_stride(out));
-    thaw_define_int(defines, "OUT_H", out->h);
-    thaw_define_int(defines, "OUT_W", out->w);
-}
-
-/* The place of the pixel `top` rows above and `left` columns before the first of the map. */
-static long start(const struct thaw_layout *l, int top, int left) {
-    return (long)thaw_layout_origin(l) - top * (long)thaw_layout_row_stride(l) -
-           left * (long)l->block;
+/* The output of forward and backward data; of backward weight, what is walked over. */
+static const struct thaw_layout *walked(const struct thaw_conv_problem *problem) {
+    bool backward_data = problem->direction == THAW_CONV_BACKWARD_DATA;
+    return backward_data ? &problem->geometry.x : &problem->geometry.y;
 }
 
 static void define_geometry(struct thaw_defines *defines, const struct thaw_conv_problem *problem,
                             const struct plan *plan) {
     const struct thaw_conv_geometry *g = &problem->geometry;
-    struct axis y = axis_y(g), x = axis_x(g);
+    const struct thaw_layout *map = walked(problem);
     if (problem->direction == THAW_CONV_BACKWARD_DATA) {
-        int top = gradient_lead(&y), left = gradient_lead(&x);
-        define_layout(defines, &g->y, start(&g->y, top, left), &g->x, start(&g->x, 0, 0));
+        struct axis y = axis_y(g), x = axis_x(g);
         thaw_define_int(defines, "BACKWARD", 1);
         thaw_define_int(defines, "PT", g->pad_top);
         thaw_define_int(defines, "PL", g->pad_left);
-        thaw_define_int(defines, "BT", top);
-        thaw_define_int(defines, "BL", left);
-    } else {
-        define_layout(defines, &g->x, start(&g->x, g->pad_top, g->pad_left), &g->y,
-                      start(&g->y, 0, 0));
+        thaw_define_int(defines, "BT", gradient_lead(&y));
+        thaw_define_int(defines, "BL", gradient_lead(&x));
     }
+    thaw_define_int(defines, "B", map->block);
     thaw_define_int(defines, "KH", g->w.kh);
     thaw_define_int(defines, "KW", g->w.kw);
     thaw_define_int(defines, "SH", g->stride_h);
@@ -184,6 +166,8 @@ static void define_geometry(struct thaw_defines *defines, const struct thaw_conv
     thaw_define_int(defines, "DW", g->dilation_w);
     thaw_define_int(defines, "ROWS", plan->rows);
     thaw_define_int(defines, "COLUMNS", plan->columns);
+    thaw_define_int(defines, "REST_ROWS", map->h % plan->rows);
+    thaw_define_int(defines, "REST_COLUMNS", map->w % plan->columns);
     thaw_define_int(defines, "ACCUMULATE", problem->accumulate);
 }
 
@@ -201,21 +185,19 @@ static thaw_status prepare_weight(thaw_device *device, const struct plan *plan,
 
 static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *problem,
                            struct thaw_conv_state *state) {
-    const struct thaw_conv_geometry *g = &problem->geometry;
     struct plan plan = make_plan(problem, thaw_device_get_caps(device));
     struct thaw_defines defines = {0};
     define_geometry(&defines, problem, &plan);
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
         return prepare_weight(device, &plan, &defines, state);
 
-    const struct thaw_layout *out = problem->direction == THAW_CONV_BACKWARD_DATA ? &g->x : &g->y;
+    const struct thaw_layout *out = walked(problem);
     bool mask = problem->activation == THAW_ACTIVATION_SIGMOID && out->c % out->block;
     thaw_define_int(&defines, "LANES", mask ? out->c % out->block : out->block);
     thaw_define_int(&defines, "BIAS", problem->bias);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
     thaw_define_int(&defines, "STREAM", thaw_layout_bytes(out) >= STREAM_BYTES);
-    thaw_define_int(&defines, "STRIPS", plan.strips);
-    thaw_define_int(&defines, "IMAGES", plan.images);
+    thaw_define_int(&defines, "GATHER", 1);
     return thaw_kernel_get(device, "conv_depthwise.cl", "depthwise_gather", defines.text,
                            &state->kernels[0]);
 }
@@ -231,16 +213,34 @@ static size_t workspace_bytes(const struct thaw_conv_problem *problem,
     return plan.parts > 1 ? (size_t)plan.parts * weights : 0;
 }
 
+/* The kernels' TENSOR; `top` and `left`: how far before the first pixel of the map it starts. */
+static size_t put_tensor(struct thaw_arg *args, size_t count, const struct thaw_layout *l, int top,
+                         int left) {
+    long row = (long)thaw_layout_row_stride(l);
+    args[count++] = THAW_ARG_LONG((long)thaw_layout_origin(l) - top * row - left * (long)l->block);
+    args[count++] = THAW_ARG_INT(row);
+    args[count++] = THAW_ARG_INT(thaw_layout_image_stride(l));
+    args[count++] = THAW_ARG_LONG(thaw_layout_block_stride(l));
+    return count;
+}
+
 static thaw_status run_weight(thaw_device *device, const struct thaw_conv_problem *problem,
                               const struct plan *plan, const struct thaw_conv_state *state,
                               const struct thaw_conv_run *run) {
     const struct thaw_conv_geometry *g = &problem->geometry;
-    size_t blocks = (size_t)thaw_layout_blocks(&g->x);
+    size_t blocks = (size_t)thaw_layout_blocks(&g->x), count = 0;
+    struct thaw_arg args[16];
+    args[count++] = THAW_ARG_BUFFER(run->x);
+    count = put_tensor(args, count, &g->x, g->pad_top, g->pad_left);
+    args[count++] = THAW_ARG_BUFFER(run->y);
+    count = put_tensor(args, count, &g->y, 0, 0);
+    args[count++] = THAW_ARG_BUFFER(plan->parts > 1 ? run->workspace : run->w);
+    args[count++] = THAW_ARG_INT(g->y.h / plan->rows);
+    args[count++] = THAW_ARG_INT(g->y.w / plan->columns);
+    args[count++] = THAW_ARG_INT(run->batch);
     struct thaw_range items =
         THAW_RANGE3((size_t)plan->parts, (size_t)(g->w.kh / plan->tap_rows), blocks);
-    THAW_TRY(thaw_launch(
-        device, state->kernels[0], &items, THAW_ARG_BUFFER(run->x), THAW_ARG_BUFFER(run->y),
-        THAW_ARG_BUFFER(plan->parts > 1 ? run->workspace : run->w), THAW_ARG_INT(run->batch)));
+    THAW_TRY(thaw_launch_args(device, state->kernels[0], &items, args, count));
     if (plan->parts == 1)
         return THAW_OK;
     struct thaw_range reduce = THAW_RANGE1(blocks);
@@ -248,22 +248,42 @@ static thaw_status run_weight(thaw_device *device, const struct thaw_conv_proble
                        THAW_ARG_BUFFER(run->w));
 }
 
+static thaw_status run_gather(thaw_device *device, const struct thaw_conv_problem *problem,
+                              const struct plan *plan, const struct thaw_conv_state *state,
+                              const struct thaw_conv_run *run) {
+    const struct thaw_conv_geometry *g = &problem->geometry;
+    const struct thaw_layout *out = walked(problem);
+    struct axis y = axis_y(g), x = axis_x(g);
+    bool backward = problem->direction == THAW_CONV_BACKWARD_DATA;
+    struct thaw_arg args[20];
+    size_t count = 0;
+    args[count++] = THAW_ARG_BUFFER(backward ? run->y : run->x);
+    if (backward)
+        count = put_tensor(args, count, &g->y, gradient_lead(&y), gradient_lead(&x));
+    else
+        count = put_tensor(args, count, &g->x, g->pad_top, g->pad_left);
+    args[count++] = THAW_ARG_BUFFER(run->w);
+    args[count++] = THAW_ARG_BUFFER(backward ? run->x : run->y);
+    count = put_tensor(args, count, out, 0, 0);
+    args[count++] = THAW_ARG_BUFFER(problem->bias ? run->bias : run->w); /* never read without */
+    args[count++] = THAW_ARG_FLOAT(problem->activation_parameter);
+    args[count++] = THAW_ARG_INT(out->h / plan->rows);
+    args[count++] = THAW_ARG_INT(out->w / plan->columns);
+    args[count++] = THAW_ARG_INT(plan->strips);
+    args[count++] = THAW_ARG_INT(plan->images);
+    args[count++] = THAW_ARG_INT(run->batch);
+    struct thaw_range items =
+        THAW_RANGE3((size_t)ceil_div(ceil_div(out->h, plan->rows), plan->strips),
+                    (size_t)ceil_div(run->batch, plan->images), (size_t)thaw_layout_blocks(out));
+    return thaw_launch_args(device, state->kernels[0], &items, args, count);
+}
+
 static thaw_status run(thaw_device *device, const struct thaw_conv_problem *problem,
                        const struct thaw_conv_state *state, const struct thaw_conv_run *run) {
     struct plan plan = make_plan(problem, thaw_device_get_caps(device));
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
         return run_weight(device, problem, &plan, state, run);
-    bool backward = problem->direction == THAW_CONV_BACKWARD_DATA;
-    const struct thaw_layout *out = backward ? &problem->geometry.x : &problem->geometry.y;
-    int strips = ceil_div(out->h, plan.rows);
-    struct thaw_range items =
-        THAW_RANGE3((size_t)ceil_div(strips, plan.strips),
-                    (size_t)ceil_div(run->batch, plan.images), (size_t)thaw_layout_blocks(out));
-    return thaw_launch(device, state->kernels[0], &items,
-                       THAW_ARG_BUFFER(backward ? run->y : run->x), THAW_ARG_BUFFER(run->w),
-                       THAW_ARG_BUFFER(backward ? run->x : run->y),
-                       THAW_ARG_BUFFER(problem->bias ? run->bias : run->w), /* never read without */
-                       THAW_ARG_FLOAT(problem->activation_parameter), THAW_ARG_INT(run->batch));
+    return run_gather(device, problem, &plan, state, run);
 }
 
 const struct thaw_conv_candidate thaw_conv_depthwise = {
