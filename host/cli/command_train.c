@@ -43,8 +43,8 @@ static void on_load(void *user, const char *file, const struct thaw_load_report 
                  {"shape differs, newly initialised", &report->mismatched},
                  {"left over", &report->unexpected}};
     thaw_progress_line(show->cli->progress,
-                       "%s: %zu tensors loaded, %zu missing, %zu of another shape, %zu left over", file,
-                       report->loaded.count, report->missing.count, report->mismatched.count,
+                       "%s: %zu tensors loaded, %zu missing, %zu of another shape, %zu left over",
+                       file, report->loaded.count, report->missing.count, report->mismatched.count,
                        report->unexpected.count);
     for (size_t l = 0; l < 3; l++)
         for (size_t i = 0; i < lists[l].list->count; i++) {
@@ -57,23 +57,24 @@ static void on_load(void *user, const char *file, const struct thaw_load_report 
 static void on_step(void *user, const struct thaw_train_progress *p) {
     const struct show *show = user;
     double left = p->images_per_s > 0 ? (double)(p->steps - p->step) / (double)p->steps : 0;
-    thaw_progress_update(show->cli->progress,
-                         "%s  epoch %d/%d  step %d/%d  loss %.4f  %.0f images/s  %.0f %% of the epoch left",
-                         p->stage, p->epoch, p->epochs, p->step, p->steps, p->loss, p->images_per_s,
-                         100 * left);
+    thaw_progress_update(
+        show->cli->progress,
+        "%s  epoch %d/%d  step %d/%d  loss %.4f  %.0f images/s  %.0f %% of the epoch left",
+        p->stage, p->epoch, p->epochs, p->step, p->steps, p->loss, p->images_per_s, 100 * left);
 }
 
 static void on_epoch(void *user, const struct thaw_train_progress *p) {
     struct show *show = user;
     if (!p->val) {
-        thaw_progress_line(show->cli->progress, "%-10s epoch %3d/%d  loss %.4f  %.0f images/s", p->stage,
-                           p->epoch, p->epochs, p->loss, p->images_per_s);
+        thaw_progress_line(show->cli->progress, "%-10s epoch %3d/%d  loss %.4f  %.0f images/s",
+                           p->stage, p->epoch, p->epochs, p->loss, p->images_per_s);
     } else {
-        thaw_progress_line(show->cli->progress,
-                           "%-10s epoch %3d/%d  loss %.4f  val: loss %.4f  top1 %.4f  balanced %.4f  F1 "
-                           "%.4f  %.0f images/s%s",
-                           p->stage, p->epoch, p->epochs, p->loss, p->val->loss, p->val->top1,
-                           p->val->balanced, p->val->macro_f1, p->images_per_s, p->kept ? "  *" : "");
+        thaw_progress_line(
+            show->cli->progress,
+            "%-10s epoch %3d/%d  loss %.4f  val: loss %.4f  top1 %.4f  balanced %.4f  F1 "
+            "%.4f  %.0f images/s%s",
+            p->stage, p->epoch, p->epochs, p->loss, p->val->loss, p->val->top1, p->val->balanced,
+            p->val->macro_f1, p->images_per_s, p->kept ? "  *" : "");
     }
     if (!p->kept)
         return;
@@ -93,10 +94,11 @@ static thaw_status print_result(const struct show *show, const struct thaw_confi
     if (cli->json)
         return thaw_cli_print_json(json_pack(
             "{s:s, s:o, s:o}", "name", config->name, "run", thaw_cli_json_text(folder), "kept",
-            show->any ? json_pack("{s:s, s:i, s:f, s:f, s:f, s:f}", "stage", show->kept.stage, "epoch",
-                                  show->kept.epoch, "loss", show->kept_loss, "top1", show->kept_top1,
-                                  "balanced", show->kept_balanced, "macro_f1", show->kept_macro_f1)
-                      : json_null()));
+            show->any
+                ? json_pack("{s:s, s:i, s:f, s:f, s:f, s:f}", "stage", show->kept.stage, "epoch",
+                            show->kept.epoch, "loss", show->kept_loss, "top1", show->kept_top1,
+                            "balanced", show->kept_balanced, "macro_f1", show->kept_macro_f1)
+                : json_null()));
     if (show->any)
         printf("kept: stage '%s', epoch %d: top1 %.4f, balanced %.4f, macro F1 %.4f, loss %.4f\n",
                show->kept.stage, show->kept.epoch, show->kept_top1, show->kept_balanced,
@@ -142,11 +144,13 @@ const struct thaw_command thaw_command_train = {
     .name = "train",
     .summary = "run an experiment: fine-tune a network on photos",
     .usage = "CONFIG [--resume | --overwrite] [--set key.path=value]... [--device SPEC] [--json]",
-    .help = "Runs the stages of the experiment and writes the run folder <output>/<name>: the kept\n"
-            "weights, a checkpoint, metrics, the split, and a proof of what was frozen. Ctrl-C writes a\n"
-            "checkpoint and exits with 130; --resume continues to the same bits.\n\n"
-            "example:\n"
-            "  thaw train solar-cells.yaml --set seed=1 --set name=solar-1\n",
+    .help =
+        "Runs the stages of the experiment and writes the run folder <output>/<name>: the kept\n"
+        "weights, a checkpoint, metrics, the split, and a proof of what was frozen. Ctrl-C writes "
+        "a\n"
+        "checkpoint and exits with 130; --resume continues to the same bits.\n\n"
+        "example:\n"
+        "  thaw train solar-cells.yaml --set seed=1 --set name=solar-1\n",
     .takes = THAW_TAKES_DEVICE | THAW_TAKES_SET | THAW_TAKES_JSON,
     .catches_interrupt = true,
     .min_arguments = 1,
