@@ -353,6 +353,20 @@ static thaw_status default_name(struct thaw_config *config) {
     return config->name ? THAW_OK : THAW_ERROR_MEMORY;
 }
 
+static thaw_status read_conv_candidate(const thaw_yaml *node, struct thaw_config *config) {
+    const char *names[32];
+    size_t count =
+        thaw_conv_candidate_count < COUNT(names) ? thaw_conv_candidate_count : COUNT(names);
+    size_t index;
+    if (!node)
+        return THAW_OK;
+    for (size_t i = 0; i < count; i++)
+        names[i] = thaw_conv_candidates[i]->name;
+    THAW_TRY(thaw_yaml_choice(node, names, count, &index));
+    config->conv_candidate = names[index];
+    return THAW_OK;
+}
+
 static thaw_status read_general(struct thaw_config *config, const thaw_yaml *root) {
     static const char *const device_keys[] = {"conv", "block"};
     int64_t seed = 0;
@@ -377,7 +391,7 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     if (!device)
         return THAW_OK;
     THAW_TRY(thaw_yaml_only(device, device_keys, COUNT(device_keys)));
-    THAW_TRY(thaw_yaml_get_string(device, "conv", &config->conv_candidate));
+    THAW_TRY(read_conv_candidate(thaw_yaml_get(device, "conv"), config));
     return thaw_yaml_get_int(device, "block", 1, 16, &config->block);
 }
 

@@ -344,7 +344,7 @@ static thaw_status run_stage(struct thaw_trainer *t, const struct thaw_checkpoin
     t->state.stage_begun = true;
     THAW_TRY(set_up_feeds(t));
     THAW_TRY(thaw_session_start(&t->session));
-    if (checkpoint)
+    if (checkpoint && t->state.stage_steps > 0)
         THAW_TRY(thaw_checkpoint_load_slots(checkpoint, t->graph, t->session.slots));
     THAW_TRY(thaw_trainer_epochs(t));
     THAW_TRY(thaw_freeze_end(t->freeze, t->graph));
@@ -371,7 +371,12 @@ static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *
     bool resumed = checkpoint != NULL;
     while (t->state.stage < (int)t->config->stage_count) {
         bool middle = resumed && t->state.stage_begun;
-        THAW_TRY(run_stage(t, middle ? checkpoint : NULL));
+        thaw_status status = run_stage(t, middle ? checkpoint : NULL);
+        if (status == THAW_INTERRUPTED) {
+            THAW_TRY(thaw_trainer_checkpoint(t));
+            return thaw_fail(status, "a checkpoint was written to %s", t->folder.last);
+        }
+        THAW_TRY(status);
         resumed = false;
     }
     return THAW_OK;

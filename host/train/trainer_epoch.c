@@ -227,15 +227,10 @@ static thaw_status finish_epoch(struct thaw_trainer *t, const struct epoch *e, d
 
 /* ---- epochs --------------------------------------------------------------------------------- */
 
-/* Saves now and then; and at once when interrupted, which ends the run. */
+/* Saves now and then. An interrupt ends the run, which saves too: thaw_train(). */
 static thaw_status maybe_checkpoint(struct thaw_trainer *t) {
-    thaw_status interrupted = thaw_trainer_poll(t);
-    if (interrupted == THAW_OK && thaw_clock_s() - t->saved_s < CHECKPOINT_EVERY_S)
-        return THAW_OK;
-    THAW_TRY(thaw_trainer_checkpoint(t));
-    if (interrupted != THAW_OK)
-        thaw_fail(interrupted, "interrupted; a checkpoint was written to %s", t->folder.last);
-    return interrupted;
+    THAW_TRY(thaw_trainer_poll(t));
+    return thaw_clock_s() - t->saved_s < CHECKPOINT_EVERY_S ? THAW_OK : thaw_trainer_checkpoint(t);
 }
 
 static thaw_status run_epoch(struct thaw_trainer *t, bool *ret_stop) {

@@ -3,99 +3,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <vips/vips.h>
 
 #include "core/file.h"
-#include "core/rng.h"
 #include "io/weights.h"
 #include "support/device.h"
 #include "support/support.h"
+#include "support/tiny.h"
 #include "train/trainer.h"
-
-#define PHOTOS 24 /* of each class */
-
-static const char model_text[] =
-    "model: tiny\n"
-    "input: {channels: 3, size: 16, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25],\n"
-    "        resize: {mode: stretch, size: 16}}\n"
-    "reference: {lr: 0.05, batch: 8}\n"
-    "graph:\n"
-    "  - conv1: {conv: {out: 8, kernel: 3, stride: 2, pad: 1, bias: false}}\n"
-    "  - bn1: batchnorm\n"
-    "  - relu\n"
-    "  - conv2: {conv: {out: 16, kernel: 3, pad: 1, bias: false}}\n"
-    "  - bn2: batchnorm\n"
-    "  - relu\n"
-    "  - pool: global\n"
-    "  - fc: {linear: {out: 10}}\n"
-    "features: pool\n"
-    "stages: [{stem: [conv1, bn1]}, {body: [conv2, bn2]}]\n";
-
-static const char stages_text[] =
-    "  - {stage: warmup, train: [head], lr: 1x, epochs: 2, cache: true}\n"
-    "  - {stage: tune, train: [body, head], lr: {head: 2x, body: 1x}, epochs: 3, norm: train,\n"
-    "     schedule: cosine, augment: [hflip]}\n";
-
-/* ---- material ------------------------------------------------------------------------------- */
-
-static const char *in_directory(const char *name) {
-    static char path[4][256];
-    static int next;
-    next = (next + 1) % 4;
-    snprintf(path[next], sizeof path[next], "%s/%s", test_directory(), name);
-    return path[next];
-}
-
-static void write_text(const char *name, const char *text) {
-    assert_ok(thaw_file_write(in_directory(name), text, strlen(text)));
-}
-
-/* Class 0 has vertical stripes, class 1 horizontal ones, with noise. */
-static void write_photo(int class_index, int number) {
-    unsigned char pixels[20 * 20 * 3];
-    struct thaw_rng rng = thaw_rng_init(9, THAW_RNG_TEST, (uint32_t)class_index, (uint32_t)number);
-    for (int y = 0; y < 20; y++)
-        for (int x = 0; x < 20; x++)
-            for (int c = 0; c < 3; c++) {
-                bool bright = (class_index ? y : x) % 4 < 2;
-                pixels[(y * 20 + x) * 3 + c] =
-                    (unsigned char)((bright ? 120 : 60) + (int)thaw_rng_below(&rng, 100));
-            }
-    char path[256];
-    snprintf(path, sizeof path, "%s/photos/%s/%02d.png", test_directory(),
-             class_index ? "horizontal" : "vertical", number);
-    VipsImage *image =
-        vips_image_new_from_memory(pixels, sizeof pixels, 20, 20, 3, VIPS_FORMAT_UCHAR);
-    assert_non_null(image);
-    assert_int_equal(vips_pngsave(image, path, NULL), 0);
-    g_object_unref(image);
-}
 
 static int set_up(void **state) {
     (void)state;
-    assert_int_equal(VIPS_INIT("test"), 0);
-    assert_ok(thaw_path_make_directories(in_directory("photos/vertical")));
-    assert_ok(thaw_path_make_directories(in_directory("photos/horizontal")));
-    for (int class_index = 0; class_index < 2; class_index++)
-        for (int i = 0; i < PHOTOS; i++)
-            write_photo(class_index, i);
-    write_text("tiny.yaml", model_text);
+    tiny_make();
     return 0;
 }
 
-/* Writes <name>.yaml and loads it. */
 static void load_config(const char *name, const char *stages, const char *more,
                         struct thaw_config *config) {
-    char text[4096];
-    snprintf(text, sizeof text,
-             "name: %s\noutput: %s/runs\nmodel: {graph: %s/tiny.yaml}\nbatch: 8\n"
-             "data: {format: folder, root: photos, val: 0.25}\n%s\ntrain:\n%s",
-             name, test_directory(), test_directory(), more, stages);
-    char file[64];
-    snprintf(file, sizeof file, "%s.yaml", name);
-    write_text(file, text);
-    assert_ok(thaw_config_load(in_directory(file), NULL, 0, config));
+    assert_ok(thaw_config_load(tiny_experiment(name, stages, more), NULL, 0, config));
 }
 
 /* ---- following a run ------------------------------------------------------------------------ */
@@ -131,14 +55,6 @@ static thaw_status train(const struct thaw_config *config, bool resume, struct f
     return thaw_train(config, test_device(), &options, &events);
 }
 
-static const char *run_file(const char *run, const char *file) {
-    static char path[4][256];
-    static int next;
-    next = (next + 1) % 4;
-    snprintf(path[next], sizeof path[next], "%s/runs/%s/%s", test_directory(), run, file);
-    return path[next];
-}
-
 static void assert_same_tensors(const char *a_path, const char *b_path) {
     struct thaw_weights a, b;
     assert_ok(thaw_weights_open(a_path, &a));
@@ -160,7 +76,7 @@ static void learns_and_writes_the_folder(void **state) {
     (void)state;
     struct thaw_config config;
     struct follower f = {0};
-    load_config("reference", stages_text, "", &config);
+    load_config("reference", tiny_stages, "", &config);
     assert_ok(train(&config, false, &f));
     assert_int_equal(f.epochs, 5);
     assert_true(f.last_loss < f.first_loss);
@@ -168,7 +84,7 @@ static void learns_and_writes_the_folder(void **state) {
     const char *files[] = {"config.yaml",       "split.csv",        "metrics.jsonl",
                            "model.safetensors", "last.safetensors", "freeze.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        assert_true(thaw_path_exists(run_file("reference", files[i])));
+        assert_true(thaw_path_exists(tiny_run_file("reference", files[i])));
     assert_fails(train(&config, false, &f), THAW_ERROR_INPUT, "already a run");
     thaw_config_finish(&config);
 }
@@ -177,12 +93,12 @@ static void same_seed_same_bits(void **state) {
     (void)state;
     struct thaw_config config;
     struct follower f = {0};
-    load_config("again", stages_text, "", &config);
+    load_config("again", tiny_stages, "", &config);
     assert_ok(train(&config, false, &f));
-    assert_same_tensors(run_file("again", "last.safetensors"),
-                        run_file("reference", "last.safetensors"));
-    assert_same_tensors(run_file("again", "model.safetensors"),
-                        run_file("reference", "model.safetensors"));
+    assert_same_tensors(tiny_run_file("again", "last.safetensors"),
+                        tiny_run_file("reference", "last.safetensors"));
+    assert_same_tensors(tiny_run_file("again", "model.safetensors"),
+                        tiny_run_file("reference", "model.safetensors"));
     thaw_config_finish(&config);
 }
 
@@ -196,15 +112,15 @@ static void resumes_to_the_same_bits(void **state) {
         struct follower f = {.stop_at_step = stops[i]};
         char name[32];
         snprintf(name, sizeof name, "resumed%d", stops[i]);
-        load_config(name, stages_text, "", &config);
+        load_config(name, tiny_stages, "", &config);
         assert_fails(train(&config, false, &f), THAW_INTERRUPTED, "checkpoint");
         struct follower g = {0};
         assert_ok(train(&config, true, &g));
         assert_int_equal(f.steps + g.steps, 25);
-        assert_same_tensors(run_file(name, "last.safetensors"),
-                            run_file("reference", "last.safetensors"));
-        assert_same_tensors(run_file(name, "model.safetensors"),
-                            run_file("reference", "model.safetensors"));
+        assert_same_tensors(tiny_run_file(name, "last.safetensors"),
+                            tiny_run_file("reference", "last.safetensors"));
+        assert_same_tensors(tiny_run_file(name, "model.safetensors"),
+                            tiny_run_file("reference", "model.safetensors"));
         thaw_config_finish(&config);
     }
 }
@@ -213,10 +129,10 @@ static void refuses_to_resume_a_changed_experiment(void **state) {
     (void)state;
     struct thaw_config config;
     struct follower f = {.stop_at_step = 3};
-    load_config("changed", stages_text, "", &config);
+    load_config("changed", tiny_stages, "", &config);
     assert_fails(train(&config, false, &f), THAW_INTERRUPTED, NULL);
     thaw_config_finish(&config);
-    load_config("changed", stages_text, "seed: 5\nloss: {label_smoothing: 0.1}", &config);
+    load_config("changed", tiny_stages, "seed: 5\nloss: {label_smoothing: 0.1}", &config);
     struct follower g = {0};
     assert_fails(train(&config, true, &g), THAW_ERROR_INPUT, "loss.label_smoothing");
     thaw_config_finish(&config);
@@ -225,7 +141,7 @@ static void refuses_to_resume_a_changed_experiment(void **state) {
 /* freeze.json says so, and the files agree: the frozen part of the model is that of the start. */
 static void frozen_tensors_keep_their_bytes(void **state) {
     (void)state;
-    json_t *root = json_load_file(run_file("reference", "freeze.json"), 0, NULL);
+    json_t *root = json_load_file(tiny_run_file("reference", "freeze.json"), 0, NULL);
     json_t *stages = json_object_get(root, "stages");
     assert_int_equal(json_array_size(stages), 2);
     for (size_t s = 0; s < 2; s++) {
@@ -274,7 +190,7 @@ static void zero_lr_changes_nothing(void **state) {
                 "optimizer: {type: sgd, momentum: 0.9, weight_decay: 0.1}", &config);
     assert_ok(train(&config, false, &f));
     thaw_config_finish(&config);
-    json_t *root = json_load_file(run_file("zero", "freeze.json"), 0, NULL);
+    json_t *root = json_load_file(tiny_run_file("zero", "freeze.json"), 0, NULL);
     const char *name;
     json_t *entry;
     json_object_foreach(
@@ -294,16 +210,16 @@ static void refuses_a_random_head_above_tuned_layers(void **state) {
     struct follower f = {0};
     char model[512];
     snprintf(model, sizeof model, "model: {graph: %s/tiny.yaml, weights: %s}", test_directory(),
-             run_file("reference", "model.safetensors"));
+             tiny_run_file("reference", "model.safetensors"));
     char text[2048];
     snprintf(text, sizeof text,
              "name: random\noutput: %s/runs\n%s\nbatch: 8\ndata: {format: folder, root: photos}\n"
              "train: [{train: [all], lr: 0.1x, epochs: 1}]\n",
              test_directory(), model);
-    write_text("random.yaml", text);
-    assert_ok(thaw_config_load(in_directory("random.yaml"), NULL, 0, &config));
+    tiny_write("random.yaml", text);
+    assert_ok(thaw_config_load(tiny_path("random.yaml"), NULL, 0, &config));
     assert_fails(train(&config, false, &f), THAW_ERROR_INPUT, "never trained");
-    assert_false(thaw_path_exists(run_file("random", "config.yaml")));
+    assert_false(thaw_path_exists(tiny_run_file("random", "config.yaml")));
     thaw_config_finish(&config);
 }
 
