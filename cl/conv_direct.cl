@@ -1,7 +1,7 @@
 // Direct convolution for CPU devices: a work-item makes a tile of MR pixels by NV vectors of output channels
 // in registers, one tile after the other, and never splits the sum. Work-groups of one item, no local memory.
 //
-//   y[pixel, o] = act(bias[o] + sum over channel blocks, taps and k of x[pixel at tap, k] * w[k, o])
+//   y[pixel, o] (+)= act(bias[o] + sum over channel blocks, taps and k of x[pixel at tap, k] * w[k, o])
 //
 // Backward-data is the same kernel on the gradient of y with the weights of conv_direct_transpose. What a pixel,
 // a tap or an image is, is strides (host/kernels/conv_direct.h), so that one program serves most layers of a
@@ -27,8 +27,7 @@
 #ifndef ACT
 #define ACT none
 #endif
-// BIAS: add a bias. ACCUMULATE: add to y. ZERO_PADDING: the activation makes padded lanes non-zero. STREAM: y is
-// too large for the cache to keep.
+// ZERO_PADDING: the activation makes padded lanes non-zero. STREAM: y is too large for the cache to keep.
 
 #define TH (MR / TW)
 // Offset of pixel m of a tile from its first, in x and in y.
@@ -46,15 +45,11 @@
 #define STORE_OUTPUT(v, p) STORE(v, p)
 #endif
 
-// Bias, activation and sum of one vector of one pixel.
-static inline void finish(REAL value, global float *p, global const float *bias, float parameter, int lanes) {
-#ifdef BIAS
-    value += LOAD(bias);
-#endif
+// What becomes of one vector of one pixel, of whose channels `lanes` are real.
+static inline void finish(REAL value, global float *p, float parameter, int accumulate, int lanes) {
     value = ACTIVATE(value, parameter);
-#ifdef ACCUMULATE
-    value += LOAD(p);
-#endif
+    if (accumulate)
+        value += LOAD(p);
     STORE_OUTPUT(value, p);
 #ifdef ZERO_PADDING
     for (int lane = lanes; lane < B; lane++)
@@ -65,7 +60,7 @@ static inline void finish(REAL value, global float *p, global const float *bias,
 // Global size: (panels, blocks of tiles), or the other way round with tiles_first.
 __attribute__((reqd_work_group_size(1, 1, 1))) kernel void
 conv_direct(global const float *restrict x, global const float *restrict w, global float *restrict y,
-            global const float *restrict bias, float parameter, int channels, int blocks, int taps_h, int taps_w,
+            global const float *restrict bias, int has_bias, float parameter, int accumulate, int channels, int blocks, int taps_h, int taps_w,
             int run, long x_offset, long x_block, int x_image, int x_row, int x_tap_row, int x_tap, long w_offset,
             long w_panel, int w_block, int w_tap_row, int w_tap, long y_offset, long y_block, int y_image,
             int y_row, int images, int out_h, int out_w, int tiles_per_item, int tiles_first) {
@@ -77,9 +72,11 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
         const int y0 = min(ty * TH, out_h - TH), x0 = max(min(tx * TW, out_w - TW), 0);
         global const float *corner = x + x_offset + (long)n * x_image + (long)y0 * x_row + (long)x0 * XP;
         REAL sum[MR][NV];
-        UNROLL for (int m = 0; m < MR; m++)
-            UNROLL for (int v = 0; v < NV; v++)
-                sum[m][v] = (REAL)(0.0f);
+        UNROLL for (int v = 0; v < NV; v++) {
+            const REAL start = has_bias ? LOAD(bias + (panel * NV + v) * B) : (REAL)(0.0f);
+            UNROLL for (int m = 0; m < MR; m++)
+                sum[m][v] = start;
+        }
         for (int block = 0; block < blocks; block++) {
             global const float *pixels = corner + block * x_block;
             if (panel == 0) // the first to come here: fetch what the next tile needs
@@ -109,8 +106,8 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
         UNROLL for (int m = 0; m < MR; m++)
             if (y0 + m / TW >= ty * TH && x0 + m % TW >= tx * TW && x0 + m % TW < out_w)
                 UNROLL for (int v = 0; v < NV; v++)
-                    finish(sum[m][v], out + OUT(m) + v * y_block,
-                           bias + (panel * NV + v) * B, parameter, channels - (panel * NV + v) * B);
+                    finish(sum[m][v], out + OUT(m) + v * y_block, parameter, accumulate,
+                           channels - (panel * NV + v) * B);
     }
 }
 

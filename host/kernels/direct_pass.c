@@ -83,10 +83,6 @@ thaw_status thaw_direct_pass_prepare(thaw_device *device, const struct thaw_conv
     thaw_define_int(&defines, "XP", pass->x_pixel);
     thaw_define_int(&defines, "YP", pass->y_pixel);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
-    if (problem->bias)
-        thaw_define_int(&defines, "BIAS", 1);
-    if (problem->accumulate)
-        thaw_define_int(&defines, "ACCUMULATE", 1);
     if (problem->activation == THAW_ACTIVATION_SIGMOID && pass->channels % caps->block != 0)
         thaw_define_int(&defines, "ZERO_PADDING", 1);
     if (streams(problem, pass, caps))
@@ -131,7 +127,8 @@ thaw_status thaw_direct_pass_run(thaw_device *device, const struct thaw_conv_pro
         cut.tiles_first ? THAW_RANGE2(items, panels) : THAW_RANGE2(panels, items);
     return thaw_launch(
         device, kernel, &range, THAW_ARG_BUFFER(x), THAW_ARG_BUFFER(w), THAW_ARG_BUFFER(y),
-        THAW_ARG_BUFFER(problem->bias ? bias : w), THAW_ARG_FLOAT(problem->activation_parameter),
+        THAW_ARG_BUFFER(problem->bias ? bias : w), THAW_ARG_INT(problem->bias),
+        THAW_ARG_FLOAT(problem->activation_parameter), THAW_ARG_INT(problem->accumulate),
         THAW_ARG_INT(p->channels), THAW_ARG_INT(p->blocks), THAW_ARG_INT(p->taps_h),
         THAW_ARG_INT(p->taps_w), THAW_ARG_INT(p->run), THAW_ARG_LONG(p->x_offset),
         THAW_ARG_LONG(p->x_block), THAW_ARG_INT(p->x_image), THAW_ARG_INT(p->x_row),
