@@ -173,3 +173,68 @@ static inline float lanes_max(REAL v) {
     return most;
 }
 #endif
+
+// Geometry of a convolution, for kernels launched by host/kernels/conv_launch.h: GEOMETRY opens their parameter list.
+// What a file wants as a constant it is built with (-DKH=3); blocks always are. Below, where channels, taps and pixels
+// lie, in floats.
+#ifdef X_BLOCK
+#define GEOMETRY                                                                                                       \
+    int g_x_h, int g_x_w, int g_x_origin, int g_x_row, int g_x_image, int g_x_channels, int g_y_h, int g_y_w,          \
+        int g_y_origin, int g_y_row, int g_y_image, int g_y_channels, int g_groups, int g_group_i, int g_group_o,      \
+        int g_kh, int g_kw, int g_stride_h, int g_stride_w, int g_dilation_h, int g_dilation_w, int g_pad_top,         \
+        int g_pad_left, int g_accumulate
+#define X_H g_x_h
+#define X_W g_x_w
+#define Y_H g_y_h
+#define Y_W g_y_w
+#define X_PIXELS (X_H * X_W)
+#define Y_PIXELS (Y_H * Y_W)
+#define GROUPS g_groups
+#define GROUP_I g_group_i
+#define GROUP_O g_group_o
+#define PAD_TOP g_pad_top
+#define PAD_LEFT g_pad_left
+#define ACCUMULATE g_accumulate
+#ifndef KH
+#define KH g_kh
+#define KW g_kw
+#define STRIDE_H g_stride_h
+#define STRIDE_W g_stride_w
+#define DILATION_H g_dilation_h
+#define DILATION_W g_dilation_w
+#endif
+#define TAPS (KH * KW)
+#define X_ROW g_x_row
+#define Y_ROW g_y_row
+
+#if X_BLOCK == 1
+#define X_CHANNEL(c) ((c) * g_x_channels)
+#else
+#define X_CHANNEL(c) ((c) / X_BLOCK * g_x_channels + (c) % X_BLOCK)
+#endif
+#if Y_BLOCK == 1
+#define Y_CHANNEL(c) ((c) * g_y_channels)
+#else
+#define Y_CHANNEL(c) ((c) / Y_BLOCK * g_y_channels + (c) % Y_BLOCK)
+#endif
+// A weight is at W_OUT(o) + W_COLUMN(k), k = i * TAPS + tap: also W_OUT(o) + W_IN(i) + tap * W_TAP. i counts within the
+// group.
+#define W_TAP (W_BLOCK_I * W_BLOCK_O)
+#if W_BLOCK_I == 1 && W_BLOCK_O == 1
+#define W_OUT(o) ((o) * (GROUP_I * TAPS))
+#define W_IN(i) ((i) * TAPS)
+#define W_COLUMN(k) (k)
+#else
+#define W_OUT(o) ((o) / W_BLOCK_O * ((GROUP_I + W_BLOCK_I - 1) / W_BLOCK_I * TAPS * W_TAP) + (o) % W_BLOCK_O)
+#define W_IN(i) ((i) / W_BLOCK_I * (TAPS * W_TAP) + (i) % W_BLOCK_I * W_BLOCK_O)
+#define W_COLUMN(k) (W_IN((k) / TAPS) + (k) % TAPS * W_TAP)
+#endif
+// Pixel (iy, ix) of image n of x; may point into the halo. How far tap (ky, kx) is from a window's beginning.
+#define X_PIXEL(n, iy, ix) (g_x_origin + (n) * g_x_image + (iy) * X_ROW + (ix) * X_BLOCK)
+#define Y_PIXEL(n, oy, ox) (g_y_origin + (n) * g_y_image + (oy) * Y_ROW + (ox) * Y_BLOCK)
+#define X_TAP(ky, kx) ((ky) * (DILATION_H * X_ROW) + (kx) * (DILATION_W * X_BLOCK))
+// Output pixels counted over the batch, p = (n * Y_H + oy) * Y_W + ox: where p is in y, and where in x its window
+// begins.
+#define Y_OF(p) Y_PIXEL((p) / Y_PIXELS, (p) % Y_PIXELS / Y_W, (p) % Y_W)
+#define X_OF(p) X_PIXEL((p) / Y_PIXELS, (p) % Y_PIXELS / Y_W * STRIDE_H - PAD_TOP, (p) % Y_W * STRIDE_W - PAD_LEFT)
+#endif

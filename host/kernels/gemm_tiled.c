@@ -1,4 +1,4 @@
-/* C = op(A) op(B) + beta C with tiles in local memory; see cl/gemm_tiled.cl. The default on GPUs
+/* C = op(A) op(B) + beta C with tiles in local memory; see cl/tiled.cl. The default on GPUs
  * where CLBlast is not worth its start: it builds in a fraction of a second and is remembered by
  * the kernel cache. */
 #include "kernels/gemm.h"
@@ -11,9 +11,10 @@ static bool applies(const struct thaw_gemm_problem *problem, const struct thaw_d
 static thaw_status prepare(thaw_device *device, const struct thaw_gemm_problem *problem,
                            struct thaw_gemm_state *state) {
     struct thaw_defines defines = {0};
+    thaw_define_int(&defines, "TILED_GEMM", 1);
     thaw_define_int(&defines, "TRANSPOSE_A", problem->transpose_a);
     thaw_define_int(&defines, "TRANSPOSE_B", problem->transpose_b);
-    return thaw_tile_kernel(device, "gemm_tiled.cl", "gemm_tiled", &defines, (size_t)problem->m,
+    return thaw_tile_kernel(device, "tiled.cl", "gemm_tiled", &defines, (size_t)problem->m,
                             (size_t)problem->n, 1, &state->tile, &state->kernels[0]);
 }
 

@@ -1,4 +1,4 @@
-/* Local-memory tiles of the GPU kernels (cl/gemm_tiled.cl, cl/conv_implicit.cl): a work-group of
+/* Local-memory tiles of the GPU kernels (cl/tiled.cl): a work-group of
  * group_x * group_y items computes a tile of rows * group_y by columns * group_x sums, `depth` of
  * the inner dimension at a time, each item rows x columns of them in registers. */
 #ifndef THAW_KERNELS_TILE_H
