@@ -66,7 +66,7 @@ thaw_status thaw_activation_forward(const struct thaw_op_call *call,
     const struct thaw_layout *x = &call->in[0].layout, *y = &call->out.layout;
     struct thaw_walk walk =
         thaw_walk_make(thaw_device_get_caps(call->device), (const struct thaw_layout *[]){x, y}, 2,
-                       step->batch, false);
+                       step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->forward, &range, THAW_ARG_BUFFER(call->in[0].buffer),
                        THAW_ARG_BUFFER(call->out.buffer), THAW_ARG_INT(x->c),
@@ -84,7 +84,7 @@ thaw_status thaw_activation_backward(const struct thaw_op_call *call,
     struct thaw_walk walk =
         thaw_walk_make(thaw_device_get_caps(call->device),
                        (const struct thaw_layout *[]){&value->layout, &dy->layout, &dx->layout}, 3,
-                       step->batch, false);
+                       step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->backward, &range, THAW_ARG_BUFFER(value->buffer),
                        THAW_ARG_BUFFER(dy->buffer), THAW_ARG_BUFFER(dx->buffer),

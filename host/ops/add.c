@@ -49,7 +49,7 @@ static thaw_status add(const struct thaw_op_call *call, const struct thaw_tensor
     const struct thaw_tensor *y = &call->out;
     const struct thaw_layout *layouts[] = {&a->layout, &b->layout, &y->layout};
     struct thaw_walk walk =
-        thaw_walk_make(thaw_device_get_caps(call->device), layouts, 3, batch, false);
+        thaw_walk_make(thaw_device_get_caps(call->device), layouts, 3, batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->sum, &range, THAW_ARG_BUFFER(a->buffer),
                        THAW_ARG_BUFFER(b->buffer), THAW_ARG_BUFFER(y->buffer),
@@ -73,8 +73,8 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
         if (!call->want_grad_in[i] || is_there)
             continue;
         const struct thaw_layout *layouts[] = {&dy->layout, &dx->layout};
-        struct thaw_walk walk =
-            thaw_walk_make(thaw_device_get_caps(call->device), layouts, 2, step->batch, false);
+        struct thaw_walk walk = thaw_walk_make(thaw_device_get_caps(call->device), layouts, 2,
+                                               step->batch, THAW_WALK_PIXELS);
         struct thaw_range range = thaw_walk_range(&walk);
         THAW_TRY(thaw_launch(call->device, state->copy, &range, THAW_ARG_BUFFER(dy->buffer),
                              THAW_ARG_BUFFER(dx->buffer), THAW_ARG_INT(call->accumulate_in[i]),

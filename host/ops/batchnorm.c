@@ -70,7 +70,7 @@ static struct thaw_walk sums_walk(const struct thaw_op_call *call, int batch) {
     return thaw_walk_make(
         thaw_device_get_caps(call->device),
         (const struct thaw_layout *[]){&call->in[0].layout, &call->grad_out.layout},
-        call->needs_backward ? 2 : 1, batch, true);
+        call->needs_backward ? 2 : 1, batch, THAW_WALK_SUMS);
 }
 
 static thaw_status get_kernels(struct thaw_op_call *call, struct state *state) {
@@ -147,7 +147,7 @@ static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op
     THAW_TRY(call->batch_statistics ? batch_statistics(call, step) : running_statistics(call));
     struct thaw_walk walk =
         thaw_walk_make(thaw_device_get_caps(call->device), (const struct thaw_layout *[]){x, y}, 2,
-                       step->batch, false);
+                       step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->apply, &range, THAW_ARG_BUFFER(call->in[0].buffer),
                        THAW_ARG_BUFFER(call->out.buffer), THAW_ARG_BUFFER(call->saved),
@@ -190,8 +190,9 @@ static thaw_status backward_input(const struct thaw_op_call *call,
     struct thaw_arg lanes = THAW_ARG_INT(thaw_layout_lanes(x));
     struct thaw_arg accumulate = THAW_ARG_INT(call->accumulate_in[0]);
     const struct thaw_layout *layouts[] = {dy, dx, x};
-    struct thaw_walk walk = thaw_walk_make(thaw_device_get_caps(call->device), layouts,
-                                           call->batch_statistics ? 3 : 2, step->batch, false);
+    struct thaw_walk walk =
+        thaw_walk_make(thaw_device_get_caps(call->device), layouts, call->batch_statistics ? 3 : 2,
+                       step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     if (!call->batch_statistics)
         return thaw_launch(

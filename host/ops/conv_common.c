@@ -57,7 +57,7 @@ static thaw_status create(struct thaw_op_call *call, const struct thaw_conv_geom
 
 static struct thaw_walk bias_walk(const struct thaw_op_call *call, int batch) {
     const struct thaw_layout *dy = &call->grad_out.layout;
-    return thaw_walk_make(thaw_device_get_caps(call->device), &dy, 1, batch, true);
+    return thaw_walk_make(thaw_device_get_caps(call->device), &dy, 1, batch, THAW_WALK_SUMS);
 }
 
 static thaw_status prepare_bias(struct thaw_op_call *call) {

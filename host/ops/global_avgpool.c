@@ -47,7 +47,7 @@ static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op
     const struct state *state = call->state;
     const struct thaw_layout *x = &call->in[0].layout, *y = &call->out.layout;
     struct thaw_walk walk =
-        thaw_walk_make(thaw_device_get_caps(call->device), &x, 1, step->batch, true);
+        thaw_walk_make(thaw_device_get_caps(call->device), &x, 1, step->batch, THAW_WALK_SUMS);
     walk.per_item = walk.h; /* a group an image */
     walk.items = step->batch;
     struct thaw_range range = thaw_walk_groups(&walk);
@@ -62,7 +62,7 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
     if (!call->want_grad_in[0])
         return THAW_OK;
     struct thaw_walk walk =
-        thaw_walk_make(thaw_device_get_caps(call->device), &dx, 1, step->batch, false);
+        thaw_walk_make(thaw_device_get_caps(call->device), &dx, 1, step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->backward, &range,
                        THAW_ARG_BUFFER(call->grad_out.buffer),

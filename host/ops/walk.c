@@ -20,9 +20,9 @@ size_t thaw_walk_group_size(const struct thaw_device_caps *caps) {
 
 struct thaw_walk thaw_walk_make(const struct thaw_device_caps *caps,
                                 const struct thaw_layout *const *layouts, size_t count, int batch,
-                                bool sums) {
+                                enum thaw_walk_kind kind) {
     const struct thaw_layout *l = layouts[0];
-    bool flat = l->h * l->w * l->block <= FLAT_MAP_FLOATS;
+    bool flat = kind != THAW_WALK_ROWS && l->h * l->w * l->block <= FLAT_MAP_FLOATS;
     for (size_t i = 0; i < count; i++)
         flat &= layouts[i]->halo == 0;
     struct thaw_walk walk = {.h = flat ? 1 : l->h, .w = flat ? l->h * l->w : l->w};
@@ -32,7 +32,7 @@ struct thaw_walk thaw_walk_make(const struct thaw_device_caps *caps,
     walk.per_item = 1;
     if (caps->is_cpu)
         walk.per_item = clamp_int(FLOATS_PER_ITEM / (walk.w * l->block), 1, 1 << 20);
-    else if (sums)
+    else if (kind == THAW_WALK_SUMS)
         walk.per_item = clamp_int(PIXELS_PER_GROUP / walk.w, 1, 1 << 20);
     walk.items = (walk.rows + walk.per_item - 1) / walk.per_item;
     size_t group = thaw_walk_group_size(caps);

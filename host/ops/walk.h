@@ -20,11 +20,16 @@ struct thaw_walk {
     bool serial;     /* a work-item walks alone: CPU */
 };
 
-/* A walk over `batch` images of maps that share their shape. `sums`: for kernels that reduce in
- * groups. */
+enum thaw_walk_kind {
+    THAW_WALK_PIXELS, /* element by element */
+    THAW_WALK_ROWS,   /* the same, but rows stay rows: the kernel needs coordinates */
+    THAW_WALK_SUMS,   /* for kernels that sum in groups */
+};
+
+/* A walk over `batch` images of maps that share their shape. */
 struct thaw_walk thaw_walk_make(const struct thaw_device_caps *caps,
                                 const struct thaw_layout *const *layouts, size_t count, int batch,
-                                bool sums);
+                                enum thaw_walk_kind kind);
 
 /* The range of an element-wise kernel, and of a kernel that sums in groups. */
 struct thaw_range thaw_walk_range(const struct thaw_walk *walk);

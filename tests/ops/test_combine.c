@@ -1,4 +1,4 @@
-/* Ops that combine maps: add. */
+/* Ops that combine or rearrange maps: add, mul, concat, flatten. */
 #include "support/op_harness.h"
 
 static void sum(const struct op_test *test, const struct op_map *in, const struct op_map *params,
@@ -18,18 +18,95 @@ static void test_add(void **state) {
     op_test_run(&three);
 }
 
-static void test_add_errors(void **state) {
+static void product(const struct op_test *test, const struct op_map *in,
+                    const struct op_map *params, struct op_map *out) {
+    (void)test, (void)params;
+    int map = out->h * out->w, gate = in[1].h * in[1].w;
+    for (int i = 0; i < op_map_count(out); i++)
+        out->data[i] = in[0].data[i] * in[1].data[i / map * gate + (gate == 1 ? 0 : i % map)];
+}
+
+static void test_mul(void **state) {
+    (void)state;
+    struct thaw_shape shape = {2, 18, 3, 5}, gate = {2, 18, 1, 1};
+    struct op_test same = {
+        .op = "mul", .input_count = 2, .in = {shape, shape}, .reference = product};
+    op_test_run(&same);
+    struct op_test gated = {
+        .op = "mul", .input_count = 2, .in = {shape, gate}, .reference = product};
+    op_test_run(&gated);
+    struct op_test gates = {
+        .op = "mul", .input_count = 2, .in = {gate, gate}, .reference = product};
+    op_test_run(&gates);
+}
+
+static void join(const struct op_test *test, const struct op_map *in, const struct op_map *params,
+                 struct op_map *out) {
+    (void)params;
+    int map = out->h * out->w;
+    for (int n = 0; n < out->n; n++)
+        for (int k = 0, c = 0; k < test->input_count; c += in[k++].c)
+            for (int i = 0; i < in[k].c * map; i++)
+                op_at(out, n, c, 0, 0)[i] = op_at(&in[k], n, 0, 0, 0)[i];
+}
+
+/* Inputs that start at a block's first lane, inside a block, and end inside the same block. */
+static void test_concat(void **state) {
+    (void)state;
+    struct op_test aligned = {
+        .op = "concat", .input_count = 2, .in = {{2, 16, 3, 4}, {2, 20, 3, 4}}, .reference = join};
+    op_test_run(&aligned);
+    struct op_test ragged = {.op = "concat",
+                             .input_count = 4,
+                             .in = {{2, 5, 3, 2}, {2, 18, 3, 2}, {2, 3, 3, 2}, {2, 7, 3, 2}},
+                             .reference = join};
+    op_test_run(&ragged);
+    struct op_test flat = {
+        .op = "concat", .input_count = 2, .in = {{3, 3, 1, 1}, {3, 29, 1, 1}}, .reference = join};
+    op_test_run(&flat);
+}
+
+static void flat(const struct op_test *test, const struct op_map *in, const struct op_map *params,
+                 struct op_map *out) {
+    (void)test, (void)params;
+    for (int i = 0; i < op_map_count(out); i++)
+        out->data[i] = in->data[i];
+}
+
+static void test_flatten(void **state) {
+    (void)state;
+    struct op_test maps = {.op = "flatten", .in = {{2, 18, 3, 5}}, .reference = flat};
+    assert_false(op_infer(&maps, 16).alias);
+    assert_int_equal(op_infer(&maps, 16).out.c, 270);
+    op_test_run(&maps);
+    struct op_test blocks = {.op = "flatten", .in = {{2, 16, 2, 2}}, .reference = flat};
+    op_test_run(&blocks);
+    struct op_test vector = {.op = "flatten", .in = {{2, 18, 1, 1}}};
+    assert_true(op_infer(&vector, 16).alias);
+}
+
+static void test_errors(void **state) {
     (void)state;
     op_parse_fails("add", "{scale: 2}", "unknown key 'scale'");
-    struct op_test test = {.op = "add", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 8, 5, 6}}};
-    op_infer_fails(&test, THAW_ERROR_INPUT,
+    op_parse_fails("mul", "{scale: 2}", "unknown key 'scale'");
+    op_parse_fails("concat", "{axis: 1}", "unknown key 'axis'");
+    op_parse_fails("flatten", "{start: 1}", "unknown key 'start'");
+    struct op_test add = {.op = "add", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 8, 5, 6}}};
+    op_infer_fails(&add, THAW_ERROR_INPUT,
                    "input 2 is 8 x 5 x 6 (channels, height, width), the first is 4 x 5 x 6");
+    struct op_test mul = {.op = "mul", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 4, 5, 1}}};
+    op_infer_fails(&mul, THAW_ERROR_INPUT, "expected 4 x 5 x 6 or 4 x 1 x 1");
+    struct op_test concat = {.op = "concat", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 4, 5, 7}}};
+    op_infer_fails(&concat, THAW_ERROR_INPUT, "input 2 is 5 x 7, the first is 5 x 6");
+    struct op_test huge = {.op = "flatten", .in = {{1, 1 << 20, 512, 512}}};
+    op_infer_fails(&huge, THAW_ERROR_UNSUPPORTED, "are more than");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_add),
-        cmocka_unit_test(test_add_errors),
+        cmocka_unit_test(test_add),    cmocka_unit_test(test_mul),
+        cmocka_unit_test(test_concat), cmocka_unit_test(test_flatten),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

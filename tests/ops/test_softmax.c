@@ -42,6 +42,42 @@ static void test_loss(void **state) {
     run_loss(3, 500, 520); /* exp() of them would overflow */
 }
 
+static void softmax(const struct op_test *test, const struct op_map *in,
+                    const struct op_map *params, struct op_map *out) {
+    (void)test, (void)params;
+    for (int n = 0; n < out->n; n++)
+        for (int c = 0; c < out->c; c++)
+            *op_at(out, n, c, 0, 0) = exp(*op_at(in, n, c, 0, 0) - log_sum_exp(in, n));
+}
+
+static void test_softmax(void **state) {
+    (void)state;
+    static const int classes[] = {2, 16, 100};
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        /* The gradient y (dy - sum y dy) is a small difference of terms near 1, whose rounding is
+         * that of the terms: up to 1e-7 where the largest gradient is 6e-3. */
+        struct op_test test = {.op = "softmax",
+                               .in = {{3, classes[i], 1, 1}},
+                               .reference = softmax,
+                               .tolerance = 4e-5};
+        op_test_run(&test);
+    }
+    struct op_test large = {.op = "softmax",
+                            .in = {{3, 5, 1, 1}},
+                            .low = 500,
+                            .high = 520,
+                            .reference = softmax,
+                            .tolerance = 4e-5};
+    op_test_run(&large);
+}
+
+static void test_softmax_errors(void **state) {
+    (void)state;
+    op_parse_fails("softmax", "{axis: 1}", "unknown key");
+    struct op_test test = {.op = "softmax", .in = {{1, 4, 2, 1}}};
+    op_infer_fails(&test, THAW_ERROR_INPUT, "logits are maps of 2 x 1");
+}
+
 static void test_loss_errors(void **state) {
     (void)state;
     op_parse_fails("softmax_cross_entropy", "{smoothing: 1}", "unknown key");
@@ -56,6 +92,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss),
         cmocka_unit_test(test_loss_errors),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_softmax_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

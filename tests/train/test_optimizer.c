@@ -75,6 +75,22 @@ static void test_sgd(void **state) {
     run("{type: sgd, nesterov: true}", 0.1, sgd, (double[]){0.9, 1});
 }
 
+static void adamw(double *p, double g, double state[2], int step, double decay, const void *user) {
+    const double *options = user; /* beta1, beta2, eps */
+    double beta1 = options[0], beta2 = options[1];
+    *p *= 1 - LR * decay;
+    state[0] = beta1 * state[0] + (1 - beta1) * g;
+    state[1] = beta2 * state[1] + (1 - beta2) * g * g;
+    *p -= LR / (1 - pow(beta1, step)) * state[0] /
+          (sqrt(state[1]) / sqrt(1 - pow(beta2, step)) + options[2]);
+}
+
+static void test_adamw(void **state) {
+    (void)state;
+    run("adamw", 0.01, adamw, (double[]){0.9, 0.999, 1e-8});
+    run("{type: adamw, beta1: 0.5, beta2: 0.9, eps: 0.001}", 0, adamw, (double[]){0.5, 0.9, 0.001});
+}
+
 static void test_attributes(void **state) {
     (void)state;
     struct thaw_arena arena = {0};
@@ -83,6 +99,9 @@ static void test_attributes(void **state) {
     assert_int_equal(thaw_optimizer_slots(&optimizer), 1);
     optimizer = parse(&arena, "{type: sgd, momentum: 0}");
     assert_int_equal(thaw_optimizer_slots(&optimizer), 0);
+    optimizer = parse(&arena, "adamw");
+    assert_true(thaw_optimizer_weight_decay(&optimizer) == 0.01f);
+    assert_int_equal(thaw_optimizer_slots(&optimizer), 2);
     thaw_arena_finish(&arena);
 }
 
@@ -102,12 +121,15 @@ static void test_errors(void **state) {
     fails("[sgd]", "expected the name of a optimizer");
     fails("{type: sgd, momentom: 0.9}", "nearest: 'momentum'");
     fails("{type: sgd, momentum: 1.5}", "from 0 to 1");
+    fails("{type: adamw, momentum: 0.9}", "unknown key 'momentum'");
+    fails("{type: adamw, beta1: 1}", "'beta1': expected");
     fails("{type: sgd, momentum: 0, nesterov: true}", "nesterov needs a momentum");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sgd),
+        cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_errors),
     };

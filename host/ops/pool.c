@@ -1,0 +1,142 @@
+#include "ops/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ops/parse.h"
+#include "ops/walk.h"
+
+#define EXTENT_MAX 255 /* of a kernel: a tap's number fits 16 bits */
+
+thaw_status thaw_pool_parse(const thaw_yaml *node, const thaw_yaml *map,
+                            struct thaw_pool_window *ret_window) {
+    struct thaw_pool_window window = {.dilation = {1, 1}};
+    THAW_TRY(thaw_op_parse_require(node, map, "kernel"));
+    THAW_TRY(thaw_op_parse_pair(map, "kernel", 1, EXTENT_MAX, window.kernel));
+    window.stride[0] = window.kernel[0];
+    window.stride[1] = window.kernel[1];
+    THAW_TRY(thaw_op_parse_pair(map, "stride", 1, EXTENT_MAX, window.stride));
+    THAW_TRY(thaw_op_parse_pair(map, "pad", 0, EXTENT_MAX, window.pad));
+    THAW_TRY(thaw_op_parse_pair(map, "dilation", 1, EXTENT_MAX, window.dilation));
+    THAW_TRY(thaw_yaml_get_bool(map, "ceil_mode", &window.ceil_mode));
+    for (int axis = 0; axis < 2; axis++)
+        if (2 * window.pad[axis] > window.kernel[axis])
+            return thaw_yaml_fail(thaw_yaml_get(map, "pad"),
+                                  "'pad': at most half the kernel, %d, found %d",
+                                  window.kernel[axis] / 2, window.pad[axis]);
+    *ret_window = window;
+    return THAW_OK;
+}
+
+static int out_size(const struct thaw_pool_window *window, int axis, int size) {
+    int stride = window->stride[axis], pad = window->pad[axis];
+    int reach = (window->kernel[axis] - 1) * window->dilation[axis] + 1;
+    int room = size + 2 * pad - reach;
+    if (room < 0)
+        return 0;
+    int out = (room + (window->ceil_mode ? stride - 1 : 0)) / stride + 1;
+    return (out - 1) * stride >= size + pad ? out - 1 : out;
+}
+
+/* A dilated window can have all its taps in the padding. */
+static bool all_windows_see(const struct thaw_pool_window *window, int axis, int size, int out) {
+    for (int o = 0; o < out; o++) {
+        int tap = o * window->stride[axis] - window->pad[axis];
+        while (tap < 0)
+            tap += window->dilation[axis];
+        int reach = (window->kernel[axis] - 1) * window->dilation[axis];
+        if (tap >= size || tap > o * window->stride[axis] - window->pad[axis] + reach)
+            return false;
+    }
+    return true;
+}
+
+thaw_status thaw_pool_infer(const struct thaw_pool_window *window, const struct thaw_layout *in,
+                            const struct thaw_device_caps *caps, struct thaw_op_spec *ret_spec) {
+    THAW_TRY(thaw_walk_check_blocks(in, 1, caps));
+    int h = out_size(window, 0, in->h), w = out_size(window, 1, in->w);
+    if (h < 1 || w < 1)
+        return thaw_fail(THAW_ERROR_INPUT,
+                         "a window of %d x %d does not fit into the padded map of %d x %d",
+                         window->kernel[0], window->kernel[1], in->h + 2 * window->pad[0],
+                         in->w + 2 * window->pad[1]);
+    if (!all_windows_see(window, 0, in->h, h) || !all_windows_see(window, 1, in->w, w))
+        return thaw_fail(THAW_ERROR_INPUT, "a window has nothing but padding on a map of %d x %d",
+                         in->h, in->w);
+    ret_spec->out = (struct thaw_shape){in->n, in->c, h, w};
+    return THAW_OK;
+}
+
+void thaw_pool_defines(struct thaw_defines *defines, const struct thaw_pool_window *window) {
+    thaw_define_int(defines, "KH", window->kernel[0]);
+    thaw_define_int(defines, "KW", window->kernel[1]);
+    thaw_define_int(defines, "SH", window->stride[0]);
+    thaw_define_int(defines, "SW", window->stride[1]);
+    thaw_define_int(defines, "PH", window->pad[0]);
+    thaw_define_int(defines, "PW", window->pad[1]);
+    thaw_define_int(defines, "DH", window->dilation[0]);
+    thaw_define_int(defines, "DW", window->dilation[1]);
+}
+
+struct state {
+    thaw_kernel *forward, *backward;
+    bool uses_saved;
+};
+
+thaw_status thaw_pool_prepare(struct thaw_op_call *call, const char *name,
+                              struct thaw_defines *defines, bool uses_saved) {
+    struct state *state = call->state = calloc(1, sizeof *state);
+    if (!state)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
+    state->uses_saved = uses_saved;
+    thaw_walk_defines(defines, thaw_device_get_caps(call->device), call->out.layout.block, false);
+    char file[48], forward[48], backward[48];
+    snprintf(file, sizeof file, "%s.cl", name);
+    snprintf(forward, sizeof forward, "%s_forward", name);
+    snprintf(backward, sizeof backward, "%s_backward", name);
+    THAW_TRY(thaw_kernel_get(call->device, file, forward, defines->text, &state->forward));
+    return thaw_kernel_get(call->device, file, backward, defines->text, &state->backward);
+}
+
+/* `from` and `to` are the kernel's tensors in this order; the walk is over `to`. */
+static thaw_status launch(const struct thaw_op_call *call, thaw_kernel *kernel,
+                          const struct thaw_tensor *from, const struct thaw_tensor *to, int batch,
+                          bool accumulate) {
+    const struct state *state = call->state;
+    const struct thaw_layout *walked = &to->layout;
+    struct thaw_walk walk =
+        thaw_walk_make(thaw_device_get_caps(call->device), &walked, 1, batch, THAW_WALK_ROWS);
+    struct thaw_range range = thaw_walk_range(&walk);
+    const struct thaw_layout *f = &from->layout, *t = &to->layout;
+    const struct thaw_arg args[] = {THAW_ARG_BUFFER(from->buffer),
+                                    THAW_ARG_BUFFER(to->buffer),
+                                    THAW_ARG_INT(f->h),
+                                    THAW_ARG_INT(f->w),
+                                    THAW_ARG_INT(t->n),
+                                    THAW_ARG_INT(accumulate),
+                                    THAW_WALK_ARGS(&walk),
+                                    THAW_MAP_ARGS(f),
+                                    THAW_MAP_ARGS(t),
+                                    THAW_ARG_BUFFER(call->saved)};
+    size_t count = sizeof args / sizeof *args;
+    return thaw_launch_args(call->device, kernel, &range, args,
+                            state->uses_saved ? count : count - 1);
+}
+
+thaw_status thaw_pool_forward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
+    const struct state *state = call->state;
+    return launch(call, state->forward, &call->in[0], &call->out, step->batch, false);
+}
+
+thaw_status thaw_pool_backward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
+    const struct state *state = call->state;
+    if (!call->want_grad_in[0])
+        return THAW_OK;
+    return launch(call, state->backward, &call->grad_out, &call->grad_in[0], step->batch,
+                  call->accumulate_in[0]);
+}
+
+void thaw_pool_release(struct thaw_op_call *call) {
+    free(call->state);
+    call->state = NULL;
+}
