@@ -8,6 +8,7 @@
 #define CHUNK_PIXELS 400 /* what the caches hold of x and y together */
 #define ITEMS_PER_UNIT 4
 #define PANELS_PER_ITEM 4
+#define SMALL_BYTES (256u << 10)
 
 static int ceil_div(int a, int b) {
     return (a + b - 1) / b;
@@ -63,6 +64,30 @@ static int tile_rows(int run, int vectors, int block) {
     return rows;
 }
 
+static int item_count(const struct plan *p) {
+    return ceil_div(p->panels, p->panels_per_item) * ceil_div(p->blocks, p->blocks_per_item);
+}
+
+/* Items by pixels when a few copies of the result are cheap, since then x and y are read once;
+ * else by blocks and panels, and by pixels only where those do not suffice. */
+static void plan_items(const struct thaw_conv_geometry *g, const struct thaw_device_caps *caps,
+                       struct plan *p) {
+    int wanted = ITEMS_PER_UNIT * caps->compute_units;
+    p->panels_per_item = min_int(p->panels, PANELS_PER_ITEM);
+    p->blocks_per_item = p->blocks;
+    bool small = thaw_filter_size(&g->w) * sizeof(float) <= SMALL_BYTES;
+    while (!small && item_count(p) < wanted) {
+        if (p->blocks_per_item > 1)
+            p->blocks_per_item = ceil_div(p->blocks_per_item, 2);
+        else if (p->panels_per_item > 1)
+            p->panels_per_item = ceil_div(p->panels_per_item, 2);
+        else
+            break;
+    }
+    if (item_count(p) < wanted)
+        p->splits = min_int(ceil_div(wanted, item_count(p)), chunk_count(g, p, g->y.n));
+}
+
 static struct plan plan_of(const struct thaw_conv_geometry *g,
                            const struct thaw_device_caps *caps) {
     bool rows = g->x.block < caps->block && g->dilation_w == 1; /* as in forward */
@@ -76,20 +101,7 @@ static struct plan plan_of(const struct thaw_conv_geometry *g,
     p.panels = thaw_layout_blocks(&g->y) / p.vectors;
     p.rows = tile_rows(p.run, p.vectors, caps->block);
     plan_pixels(g, &p);
-    int wanted = ITEMS_PER_UNIT * caps->compute_units;
-    p.panels_per_item = min_int(p.panels, PANELS_PER_ITEM);
-    p.blocks_per_item = p.blocks;
-    while (ceil_div(p.panels, p.panels_per_item) * ceil_div(p.blocks, p.blocks_per_item) < wanted) {
-        if (p.blocks_per_item > 1)
-            p.blocks_per_item = ceil_div(p.blocks_per_item, 2);
-        else if (p.panels_per_item > 1)
-            p.panels_per_item = ceil_div(p.panels_per_item, 2);
-        else
-            break;
-    }
-    int items = ceil_div(p.panels, p.panels_per_item) * ceil_div(p.blocks, p.blocks_per_item);
-    if (items < wanted)
-        p.splits = min_int(ceil_div(wanted, items), chunk_count(g, &p, g->y.n));
+    plan_items(g, caps, &p);
     return p;
 }
 
