@@ -361,8 +361,12 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
     bool named = false;
     if (value->kind == THAW_YAML_MAPPING)
         THAW_TRY(read_named_op(value, &entry, &named));
+    const struct thaw_op *scalar = value->kind == THAW_YAML_SCALAR ? thaw_op_find(value->text) : NULL;
     if (named) {
         entry.name = key;
+    } else if (scalar) { /* before the next: in `avgpool: global` both are ops */
+        entry.name = key;
+        entry.op = scalar;
     } else if (thaw_op_find(key)) {
         entry.op = thaw_op_find(key);
         if (value->kind == THAW_YAML_SEQUENCE)
@@ -370,10 +374,7 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
         else
             entry.attrs = value;
     } else if (value->kind == THAW_YAML_SCALAR) {
-        entry.name = key;
-        entry.op = thaw_op_find(value->text);
-        if (!entry.op)
-            return unknown_op(value, value->text);
+        return unknown_op(value, value->text);
     } else if (value->kind == THAW_YAML_MAPPING && value->count == 1) { /* either may be the typo */
         return thaw_yaml_fail(item->keys[0], "neither '%s' nor '%s' is an op", key,
                               value->keys[0]->text);
