@@ -1,5 +1,6 @@
 /* The device side of augment.h: pictures and draws go up, cl/augment.cl does the rest. */
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,10 +8,10 @@
 
 /* The words of a picture's record; cl/augment.cl reads them. */
 struct record {
-    int32_t offset, width, height;
-    float to_source[6], colour[12];
-    int32_t erase[4], partner;
-    float lambda;
+    int32_t offset, width, height, partner, plain;
+    float lambda, to_source[6];
+    int32_t erase[4];
+    float colour[4][4]; /* what red, green, blue and 1 add to R, G, B (and nothing) */
 };
 
 /* A buffer on the device and what will be in it, both growing as needed. */
@@ -102,12 +103,13 @@ static thaw_status upload_pixels(thaw_augmenter *augmenter,
     size_t total = 0, at = 0;
     for (int i = 0; i < batch->count; i++)
         total += image_bytes(&batch->images[i]);
-    if (total > INT_MAX)
+    if (total >= INT_MAX)
         return thaw_hint(thaw_fail(THAW_ERROR_UNSUPPORTED,
                                    "a batch of %d pictures of %zu MiB is larger than 2 GiB",
                                    batch->count, total >> 20),
                          "lower the batch or the resize");
-    THAW_TRY(reserve(augmenter->device, &augmenter->pixels, total));
+    /* the kernel reads a byte past the last colour */
+    THAW_TRY(reserve(augmenter->device, &augmenter->pixels, total + 1));
     for (int i = 0; i < batch->count; i++) {
         size_t size_bytes = image_bytes(&batch->images[i]);
         memcpy(augmenter->pixels.bytes + at, batch->images[i].pixels, size_bytes);
@@ -117,19 +119,34 @@ static thaw_status upload_pixels(thaw_augmenter *augmenter,
                              augmenter->pixels.bytes, total);
 }
 
+/* Whether the picture is only cropped and mirrored: the kernel has a short way for it. */
+static bool is_plain(const struct thaw_augment_sample *sample, const struct thaw_image *image) {
+    static const double identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
+    const double *m = sample->to_source;
+    double x0 = m[2], y0 = m[5]; /* of the input's first and last pixel */
+    double x1 = m[0] * (sample->size - 1) + x0, y1 = m[4] * (sample->size - 1) + y0;
+    return fabs(m[0]) == 1 && m[1] == 0 && m[3] == 0 && fabs(m[4]) == 1 && x0 == floor(x0) &&
+           y0 == floor(y0) && fmin(x0, x1) >= 0 && fmax(x0, x1) < image->width &&
+           fmin(y0, y1) >= 0 && fmax(y0, y1) < image->height &&
+           memcmp(sample->colour, identity, sizeof identity) == 0 &&
+           sample->erase[2] <= sample->erase[0] && sample->partner == sample->index;
+}
+
 static struct record make_record(const struct thaw_augment_sample *sample,
                                  const struct thaw_image *image, size_t offset) {
     struct record record = {.offset = (int32_t)offset,
                             .width = image->width,
                             .height = image->height,
                             .partner = sample->partner,
+                            .plain = is_plain(sample, image),
                             .lambda = (float)sample->lambda};
+    const double *colour = sample->colour;
     for (int i = 0; i < 6; i++)
         record.to_source[i] = (float)sample->to_source[i];
     for (int i = 0; i < 12; i++)
-        record.colour[i] = (float)(sample->colour[i] * (i % 4 == 3 ? 255 : 1));
+        record.colour[i % 4][i / 4] = (float)(colour[i] * (i % 4 == 3 ? 255 : 1));
     if (image->channels == 1) /* R = G = B */
-        record.colour[0] = (float)(sample->colour[0] + sample->colour[1] + sample->colour[2]);
+        record.colour[0][0] = (float)(colour[0] + colour[1] + colour[2]);
     memcpy(record.erase, sample->erase, sizeof record.erase);
     return record;
 }

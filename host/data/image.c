@@ -155,6 +155,8 @@ static thaw_status interpret(VipsImage **image) {
         return thaw_fail(THAW_ERROR_INPUT, "pixels of type %s; 8 or 16 bits are read",
                          vips_enum_nick(VIPS_TYPE_BAND_FORMAT, format));
     VipsImage *next = NULL;
+    if (meaning == (*image)->Type)
+        return THAW_OK;
     if (vips_copy(*image, &next, "interpretation", meaning, NULL))
         return fail_vips();
     advance(image, next);
@@ -218,9 +220,10 @@ static thaw_status enlarge(struct pipeline *pipeline) {
     return THAW_OK;
 }
 
-/* From here on the picture is in memory: rotation needs its pixels in any order. */
 static thaw_status rotate(VipsImage **image) {
-    VipsImage *next = vips_image_copy_memory(*image);
+    if (vips_image_get_orientation(*image) <= 1)
+        return THAW_OK;
+    VipsImage *next = vips_image_copy_memory(*image); /* it is read in any order */
     if (!next)
         return fail_vips();
     advance(image, next);
@@ -244,12 +247,9 @@ static thaw_status convert(VipsImage **image, int channels) {
     if (vips_colourspace(*image, &next, space, NULL))
         return fail_vips();
     advance(image, next);
-    if ((*image)->Bands != channels)
-        return thaw_fail(THAW_ERROR_INPUT, "%d bands become %d channels, not %d", (*image)->Bands,
-                         (*image)->Bands, channels);
-    if (vips_cast_uchar(*image, &next, NULL))
-        return fail_vips();
-    advance(image, next);
+    if ((*image)->Bands != channels || (*image)->BandFmt != VIPS_FORMAT_UCHAR)
+        return thaw_fail(THAW_ERROR_INPUT, "%d bands of type %s; expected grey or colour",
+                         (*image)->Bands, vips_enum_nick(VIPS_TYPE_BAND_FORMAT, (*image)->BandFmt));
     return THAW_OK;
 }
 

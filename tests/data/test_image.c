@@ -426,6 +426,22 @@ static void what_is_no_picture_is_refused(void **state) {
     check_fails(test_directory(), "is a directory");
 }
 
+/* What libvips can hold but no photo is. */
+static void pixels_of_other_types_are_refused(void **state) {
+    (void)state;
+    const char *path = file_path("float.tif");
+    save(make_plain(8, 8, (double[]){0.5}, 1, VIPS_FORMAT_FLOAT, VIPS_INTERPRETATION_B_W), path);
+    check_fails(path, "pixels of type float");
+    path = file_path("int.tif");
+    save(make_plain(8, 8, (double[]){70000}, 1, VIPS_FORMAT_UINT, VIPS_INTERPRETATION_B_W), path);
+    check_fails(path, "pixels of type uint");
+    path = file_path("bands.tif");
+    save(make_plain(8, 8, (double[]){1, 2, 3, 4, 5, 6, 7}, 7, VIPS_FORMAT_UCHAR,
+                    VIPS_INTERPRETATION_MULTIBAND),
+         path);
+    check_fails(path, "cannot decode");
+}
+
 /* Cuts a file to a part of its length. */
 static void cut(const char *path, double part) {
     struct thaw_map map;
@@ -520,6 +536,7 @@ int main(void) {
         cmocka_unit_test(resizing_is_a_triangle_filter),
         cmocka_unit_test(large_jpegs_are_shrunk_while_decoding),
         cmocka_unit_test(what_is_no_picture_is_refused),
+        cmocka_unit_test(pixels_of_other_types_are_refused),
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(damaged_png_is_refused),
         cmocka_unit_test(huge_pictures_are_refused),
