@@ -132,8 +132,10 @@ thaw_status thaw_build_node(struct thaw_builder *builder, const char *name, cons
     THAW_TRY(
         append_node(builder, name, alias, op, attrs, place, inputs, input_count, false, ret_node));
     if (replace && builder->options->head == THAW_HEAD_LINEAR && !strcmp(name, builder->features)) {
-        THAW_TRY(append_classifier(builder, builder->last_linear, NULL, NULL, place, *ret_node,
-                                   ret_node));
+        const char *classifier = thaw_arena_copy(&builder->graph->arena, builder->last_linear);
+        if (!classifier)
+            return THAW_ERROR_MEMORY;
+        THAW_TRY(append_classifier(builder, classifier, NULL, NULL, place, *ret_node, ret_node));
         builder->finished = true;
     }
     return THAW_OK;
@@ -225,15 +227,16 @@ static thaw_status build_pass(const thaw_yaml *document, const struct thaw_graph
     THAW_TRY(add_input(graph, document, options->size));
     if (!list)
         return thaw_yaml_fail(document, "a model needs `graph: [...]`, its list of nodes");
+    const thaw_yaml *blocks = thaw_yaml_get(document, "blocks");
+    if (blocks)
+        THAW_TRY(thaw_yaml_expect(blocks, THAW_YAML_MAPPING, "the blocks"));
     struct thaw_builder builder = {.graph = graph,
                                    .options = options,
-                                   .blocks = thaw_yaml_get(document, "blocks"),
+                                   .blocks = blocks,
                                    .last_linear = last_linear,
                                    .features = features ? features : ""};
     struct thaw_scope scope = {.prefix = ""};
     THAW_TRY(thaw_build_entries(&builder, &scope, list));
-    if (graph->node_count < 2)
-        return thaw_yaml_fail(list, "the graph has no nodes");
     graph->output = scope.previous;
     return THAW_OK;
 }

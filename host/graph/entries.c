@@ -160,6 +160,8 @@ static thaw_status instance_variables(struct thaw_builder *builder, const struct
     struct thaw_arena *arena = &builder->graph->arena;
     const thaw_yaml *params = thaw_yaml_get(block, "params");
     size_t count = params ? params->count : 0;
+    if (params)
+        THAW_TRY(thaw_yaml_expect(params, THAW_YAML_MAPPING, "the parameters of a block"));
     if (count + 2 > VARIABLES_MAX)
         return thaw_yaml_fail(params, "a block has at most %d parameters", VARIABLES_MAX - 2);
     struct thaw_variable *items = thaw_arena_array(arena, count + 2, sizeof *items);
@@ -303,12 +305,16 @@ struct entry {
     const thaw_yaml *body;   /* the mapping with from, aka, when; NULL: none */
 };
 
-static thaw_status unknown_op(const thaw_yaml *place, const char *type) {
+static const char *nearest_op(const char *type) {
     const char *names[64];
     size_t count = 0;
     for (; count < thaw_op_count && count < 64; count++)
         names[count] = thaw_ops[count]->type;
-    const char *nearest = thaw_nearest(type, names, count);
+    return thaw_nearest(type, names, count);
+}
+
+static thaw_status unknown_op(const thaw_yaml *place, const char *type) {
+    const char *nearest = nearest_op(type);
     return thaw_yaml_fail(place, "there is no op '%s'%s%s%s", type, nearest ? " (nearest: '" : "",
                           nearest ? nearest : "", nearest ? "')" : "");
 }
@@ -361,7 +367,8 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
     bool named = false;
     if (value->kind == THAW_YAML_MAPPING)
         THAW_TRY(read_named_op(value, &entry, &named));
-    const struct thaw_op *scalar = value->kind == THAW_YAML_SCALAR ? thaw_op_find(value->text) : NULL;
+    const struct thaw_op *scalar =
+        value->kind == THAW_YAML_SCALAR ? thaw_op_find(value->text) : NULL;
     if (named) {
         entry.name = key;
     } else if (scalar) { /* before the next: in `avgpool: global` both are ops */
@@ -375,7 +382,10 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
             entry.attrs = value;
     } else if (value->kind == THAW_YAML_SCALAR) {
         return unknown_op(value, value->text);
-    } else if (value->kind == THAW_YAML_MAPPING && value->count == 1) { /* either may be the typo */
+    } else if (value->kind == THAW_YAML_MAPPING && value->count &&
+               nearest_op(value->keys[0]->text)) {
+        return unknown_op(value->keys[0], value->keys[0]->text);
+    } else if (value->kind == THAW_YAML_MAPPING && value->count && !nearest_op(key)) {
         return thaw_yaml_fail(item->keys[0], "neither '%s' nor '%s' is an op", key,
                               value->keys[0]->text);
     } else {
@@ -467,6 +477,8 @@ static thaw_status build_entry(struct thaw_builder *builder, struct thaw_scope *
 thaw_status thaw_build_entries(struct thaw_builder *builder, struct thaw_scope *scope,
                                const thaw_yaml *list) {
     THAW_TRY(thaw_yaml_expect(list, THAW_YAML_SEQUENCE, "a list of nodes"));
+    if (!list->count)
+        return thaw_yaml_fail(list, "expected at least one node");
     for (size_t i = 0; i < list->count && !builder->finished; i++)
         THAW_TRY(build_entry(builder, scope, list->items[i]));
     return THAW_OK;

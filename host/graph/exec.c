@@ -129,7 +129,7 @@ const struct thaw_tensor *thaw_exec_losses(const thaw_exec *exec) {
 }
 
 const struct thaw_tensor *thaw_exec_output(const thaw_exec *exec, int node) {
-    if (node < 0 || node >= (int)exec->graph->node_count || !resolved(exec, node)->kept)
+    if (node < 0 || node >= (int)exec->graph->node_count || !exec->items[node].asked)
         return NULL;
     return &resolved(exec, node)->output;
 }

@@ -37,7 +37,8 @@ const struct thaw_tensor *thaw_exec_targets(const thaw_exec *exec); /* NULL with
 const struct thaw_tensor *thaw_exec_output(const thaw_exec *exec, int node);
 /* (N, 1, 1, 1): the loss of each image, before division by the targets' norm; NULL without loss. */
 const struct thaw_tensor *thaw_exec_losses(const thaw_exec *exec);
-/* The gradient of a parameter after backward; NULL when it is not trainable. */
+/* The gradient of a parameter, from backward until the next forward; NULL when it is not trainable.
+ */
 cl_mem thaw_exec_gradient(const thaw_exec *exec, int param);
 
 thaw_status thaw_exec_forward(thaw_exec *exec, const struct thaw_op_step *step);

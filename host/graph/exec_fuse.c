@@ -20,18 +20,20 @@ static void append_loss(thaw_exec *exec) {
     exec->items[exec->loss].node = &exec->extra[1];
 }
 
+static void ask_for(thaw_exec *exec, int i) {
+    exec->items[i].active = exec->items[i].asked = exec->items[i].kept = true;
+}
+
 /* Marks what the outputs need, from the end to the start. */
 static void mark_active(thaw_exec *exec) {
     const struct thaw_exec_options *options = &exec->options;
     for (int i = 0; i < options->keep_count; i++)
-        exec->items[options->keep[i]].active = exec->items[options->keep[i]].kept = true;
-    exec->output = -1;
-    if (!options->only_keep) {
-        exec->output = exec->graph->output;
-        exec->items[exec->output].active = exec->items[exec->output].kept = true;
-    }
+        ask_for(exec, options->keep[i]);
+    exec->output = options->only_keep ? -1 : exec->graph->output;
+    if (exec->output >= 0)
+        ask_for(exec, exec->output);
     if (exec->loss >= 0)
-        exec->items[exec->loss].active = exec->items[exec->loss].kept = true;
+        ask_for(exec, exec->loss);
     exec->items[options->start].external = true;
     if (exec->targets >= 0)
         exec->items[exec->targets].external = true;

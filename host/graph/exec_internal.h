@@ -11,7 +11,8 @@ struct thaw_exec_item {
     const struct thaw_node *node;
     bool active;        /* needed for the outputs */
     bool external;      /* given from outside: the start, the targets */
-    bool kept;          /* readable after forward */
+    bool asked;         /* the caller wants its output */
+    bool kept;          /* stays readable after forward: asked for, or standing for what is */
     bool requires_grad; /* takes part in backward */
     int stands_for;     /* itself, or the item whose output it is (alias, folded, fused) */
     int inputs[THAW_OP_INPUTS_MAX];

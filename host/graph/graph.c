@@ -75,8 +75,10 @@ static thaw_status match_regex(const struct thaw_graph *graph, const thaw_yaml *
 static bool last_stages(const struct thaw_graph *graph, const char *pattern, int *ret_first,
                         int *ret_last) {
     char *end;
+    if (strncmp(pattern, "last:", 5) != 0)
+        return false;
     long number = strtol(pattern + 5, &end, 10), count = (long)graph->stage_count;
-    if (strncmp(pattern, "last:", 5) != 0 || end == pattern + 5 || number < 1)
+    if (end == pattern + 5 || number < 1)
         return false;
     if (!strcmp(end, "%") && number <= 100)
         number = (number * count + 99) / 100;

@@ -309,7 +309,7 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
     stage->early_stop_metric = config->metric;
     THAW_TRY(read_early_stop(thaw_yaml_get(node, "early_stop"), stage));
     stage->augment = inherited(node, root, "augment");
-    if (stage->augment && thaw_yaml_is_null(stage->augment))
+    if (stage->augment && (thaw_yaml_is_null(stage->augment) || !stage->augment->count))
         stage->augment = NULL;
     stage->optimizer = inherited(node, root, "optimizer");
     stage->schedule = inherited(node, root, "schedule");

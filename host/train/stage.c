@@ -92,10 +92,13 @@ thaw_status thaw_stage_check_random(const struct thaw_stage *stage,
         THAW_TRY(thaw_yaml_string(stage->allow_random->items[i], &pattern));
         THAW_TRY(thaw_graph_match(graph, stage->allow_random->items[i], pattern, allowed));
     }
-    const struct thaw_param *tuned = NULL; /* the lowest tensor that is fine-tuned */
+    /* The lowest tensor that is fine-tuned. Not of the head: warming that up as a whole is the
+     * remedy, also where (VGG) only its last layer is new. */
+    const struct thaw_param *tuned = NULL;
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
-        if (!tuned && param->trainable && param->origin != THAW_ORIGIN_INITIALISED)
+        if (!tuned && param->trainable && param->node <= graph->features &&
+            param->origin != THAW_ORIGIN_INITIALISED)
             tuned = param;
         bool random = param->origin == THAW_ORIGIN_INITIALISED && !allowed[i] &&
                       param->spec->kind != THAW_PARAM_STATISTIC;

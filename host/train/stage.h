@@ -12,8 +12,9 @@
 thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw_stage *stage,
                              struct thaw_graph *graph, double *ret_lr);
 
-/* Refuses a stage that would fine-tune trained tensors below ones that are still as initialised,
- * unless its `allow_random` names them. The graph has the stage applied. */
+/* Refuses a stage that would fine-tune trained tensors of the body (up to the bottleneck) below
+ * ones that are still as initialised, unless its `allow_random` names them. The graph has the stage
+ * applied. */
 thaw_status thaw_stage_check_random(const struct thaw_stage *stage, const struct thaw_graph *graph);
 
 /* After the stage: what it trained is not random any more. */

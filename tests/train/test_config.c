@@ -73,8 +73,8 @@ static void defaults(void **state) {
     assert_false(stage->cache);
     assert_int_equal(stage->early_stop_patience, 0);
     assert_null(stage->augment);
-    assert_null(stage->optimizer);
-    assert_null(stage->schedule);
+    assert_non_null(stage->optimizer); /* sgd, constant */
+    assert_string_equal(stage->schedule->text, "constant");
     assert_int_equal(stage->lr_rule_count, 1);
     assert_null(stage->lr_rules[0].pattern);
     assert_true(stage->lr_rules[0].lr.relative);
@@ -191,11 +191,11 @@ static void extends_mistakes(void **state) {
 static void sets(void **state) {
     (void)state;
     thaw_config_finish(&config);
-    const char *list[] = {"model.size=48", "train.0.epochs=9", "device.conv=tiled", "seed=3"};
+    const char *list[] = {"model.size=48", "train.0.epochs=9", "device.conv=direct", "seed=3"};
     assert_ok(thaw_config_load(write_file("cats.yaml", MODEL REST STAGE), list, 4, &config));
     assert_int_equal(config.size, 48);
     assert_int_equal(config.stages[0].epochs, 9);
-    assert_string_equal(config.conv_candidate, "tiled");
+    assert_string_equal(config.conv_candidate, "direct");
     assert_int_equal(config.seed, 3);
     assert_fails(try_load(MODEL REST STAGE, "model.sise=48"), THAW_ERROR_INPUT, "--set:1:");
     assert_non_null(strstr(thaw_error_message(), "'sise'"));

@@ -1,0 +1,340 @@
+/* thaw plan: what a training run would do, without doing it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/format.h"
+#include "train/plan.h"
+#include "train/trainer.h"
+
+#define COUNT(n) thaw_format_count((uint64_t)(n), (char[THAW_FORMAT_SIZE]){0})
+#define BYTES(n) thaw_format_bytes((uint64_t)(n), (char[THAW_FORMAT_SIZE]){0})
+
+struct view {
+    const struct thaw_cli *cli;
+    const struct thaw_config *config;
+    const struct thaw_experiment *experiment;
+    const struct thaw_graph *graph;
+    const struct thaw_plan *plan;
+};
+
+/* The name of the part of the network that a tensor is in. */
+static const char *part_name(const struct thaw_graph *graph, int part) {
+    if (part < 0)
+        return "(other)";
+    return part == (int)graph->stage_count ? "head" : graph->stages[part].name;
+}
+
+static int part_of(const struct thaw_graph *graph, size_t param) {
+    return thaw_graph_stage_of(graph, graph->params[param].node);
+}
+
+/* ---- the model ------------------------------------------------------------------------------ */
+
+static void print_classes(const struct view *v) {
+    const struct thaw_dataset *dataset = v->experiment->dataset;
+    size_t shown = v->cli->verbose || dataset->class_count <= 8 ? dataset->class_count : 6;
+    printf("  classes     %zu: ", dataset->class_count);
+    for (size_t i = 0; i < shown; i++)
+        printf("%s%s", i ? ", " : "", dataset->classes[i]);
+    printf(shown < dataset->class_count ? ", ...\n" : "\n");
+}
+
+static void print_head(const struct thaw_graph *graph) {
+    printf("  head        after %s:", graph->nodes[graph->features].name);
+    for (size_t i = (size_t)graph->features + 1; i < graph->node_count; i++)
+        printf(" %s", graph->nodes[i].name);
+    printf(", %d classes\n", graph->nodes[graph->output].out.c);
+}
+
+static thaw_status print_weights(const struct view *v) {
+    if (!v->config->weights) {
+        printf("  weights     none: every tensor starts random\n");
+        return THAW_OK;
+    }
+    char *summary = thaw_format_load(&v->experiment->report);
+    if (!summary)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
+    printf("  weights     %s\n              %s\n", v->config->weights, summary);
+    free(summary);
+    return THAW_OK;
+}
+
+static thaw_status print_model(const struct view *v) {
+    const struct thaw_graph *graph = v->graph;
+    const struct thaw_layout *in = &graph->nodes[0].out;
+    const size_t *sets = v->experiment->dataset->set_counts;
+    double lr = v->config->reference_lr > 0 ? v->config->reference_lr : graph->reference_lr;
+    int batch = v->config->reference_batch ? v->config->reference_batch : graph->reference_batch;
+    char *folder = thaw_train_folder(v->cli->arena, v->config);
+    if (!folder)
+        return THAW_ERROR_MEMORY;
+    printf("%s: %s, input %d x %d x %d\n", v->config->name, graph->name, in->c, in->h, in->w);
+    printf("  parameters  %s values, %s with statistics and padding\n",
+           COUNT(v->plan->parameter_values), BYTES(v->plan->parameter_bytes));
+    if (lr > 0)
+        printf("  lr 1x       %g at batch %d\n", lr, batch);
+    print_head(graph);
+    THAW_TRY(print_weights(v));
+    print_classes(v);
+    printf("  photos      %s to train, %s to validate, %s to test\n", COUNT(sets[THAW_SET_TRAIN]),
+           COUNT(sets[THAW_SET_VAL]), COUNT(sets[THAW_SET_TEST]));
+    printf("  run folder  %s\n", folder);
+    return THAW_OK;
+}
+
+/* ---- tensors of a stage --------------------------------------------------------------------- */
+
+static bool same_treatment(const struct thaw_plan_tensor *a, const struct thaw_plan_tensor *b) {
+    return a->trained == b->trained && a->lr == b->lr && a->rule == b->rule;
+}
+
+/* "lr 0.0125 (0.1x at batch 32), decay 0.0001" or "frozen". */
+static void print_treatment(const struct thaw_plan_stage *s,
+                            const struct thaw_plan_tensor *tensor) {
+    if (!tensor->trained) {
+        printf("frozen");
+        return;
+    }
+    printf("lr %g", tensor->lr);
+    if (tensor->rule && tensor->rule->lr.relative)
+        printf(" (%gx at batch %d)", tensor->rule->lr.value, s->stage->batch);
+    if (tensor->weight_decay > 0)
+        printf(", decay %g", tensor->weight_decay);
+}
+
+/* What the norm layers of a part do: of its statistics, all move, none does, or some. */
+static const char *norm_text(const struct view *v, const struct thaw_plan_stage *s, int part) {
+    size_t count = 0, moving = 0;
+    for (size_t i = 0; i < v->graph->param_count; i++)
+        if (part_of(v->graph, i) == part &&
+            v->graph->params[i].spec->kind == THAW_PARAM_STATISTIC) {
+            count++;
+            moving += s->tensors[i].moves;
+        }
+    if (!count)
+        return "";
+    return !moving           ? "; norm by running statistics"
+           : moving == count ? "; norm by batch statistics"
+                             : "; norm by batch statistics where trained";
+}
+
+/* A line for each treatment within one part of the network. Statistics follow their layer and are
+ * not counted. */
+static void print_part(const struct view *v, const struct thaw_plan_stage *s, int part) {
+    bool first = true;
+    const struct thaw_graph *graph = v->graph;
+    for (size_t i = 0; i < graph->param_count; i++) {
+        const struct thaw_plan_tensor *tensor = &s->tensors[i];
+        size_t tensors = 0, values = 0;
+        bool seen = false;
+        if (part_of(graph, i) != part || graph->params[i].spec->kind == THAW_PARAM_STATISTIC)
+            continue;
+        for (size_t j = 0; j < graph->param_count; j++) {
+            if (part_of(graph, j) != part || graph->params[j].spec->kind == THAW_PARAM_STATISTIC ||
+                !same_treatment(tensor, &s->tensors[j]))
+                continue;
+            seen |= j < i;
+            tensors++;
+            values += thaw_param_count_values(&graph->params[j]);
+        }
+        if (seen)
+            continue;
+        printf("  %-12s %5zu tensors %13s values  ", first ? part_name(graph, part) : "", tensors,
+               COUNT(values));
+        print_treatment(s, tensor);
+        printf("%s\n", first ? norm_text(v, s, part) : "");
+        first = false;
+    }
+}
+
+static void print_tensors(const struct view *v, const struct thaw_plan_stage *s) {
+    for (size_t i = 0; i < v->graph->param_count; i++) {
+        const struct thaw_param *param = &v->graph->params[i];
+        int64_t dims[4];
+        char shape[THAW_SHAPE_TEXT_SIZE];
+        thaw_shape_text(thaw_param_dims(param, dims), dims, shape);
+        printf("    %-48s %-16s ", param->name, shape);
+        if (s->tensors[i].moves)
+            printf("moves with the batches");
+        else
+            print_treatment(s, &s->tensors[i]);
+        printf("\n");
+    }
+}
+
+/* ---- stages --------------------------------------------------------------------------------- */
+
+static void print_cache(const struct view *v, const struct thaw_plan_stage *s) {
+    const struct thaw_layout *out = &v->graph->nodes[s->start].out;
+    size_t image_bytes = (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
+    printf("  cache        %s of %s images x %d x %d x %d, computed once at %s",
+           BYTES(s->cache_bytes), COUNT(s->cache_bytes / image_bytes), out->c, out->h, out->w,
+           v->graph->nodes[s->start].name);
+    if (s->stage->cache_views)
+        printf(" (%d augmented views to train)", s->stage->cache_views);
+    printf("\n");
+}
+
+static void print_memory(const struct thaw_plan_stage *s) {
+    printf("  memory       %s to train, %s to validate, %s for the optimizer\n",
+           BYTES(s->memory.pool_bytes + s->memory.folded_bytes),
+           BYTES(s->evaluation.pool_bytes + s->evaluation.folded_bytes), BYTES(s->optimizer_bytes));
+    printf("  arithmetic   %.3g GFLOP a step, %.3g TFLOP in all\n", 1e-9 * s->step_flops,
+           1e-12 * (s->step_flops * (double)s->steps + s->cache_flops));
+}
+
+static void print_stage(const struct view *v, size_t index) {
+    const struct thaw_plan_stage *s = &v->plan->stages[index];
+    const struct thaw_stage *stage = s->stage;
+    printf("\nstage %zu of %zu, %s: %d epochs x %lld steps of %d images = %s steps\n", index + 1,
+           v->plan->stage_count, stage->name, stage->epochs, (long long)s->steps_per_epoch,
+           stage->batch, COUNT(s->steps));
+    printf("  %s, schedule %s, norm %s, %s of %s values trained\n", s->optimizer.type->type,
+           s->schedule.type->type, thaw_norm_mode_names[stage->norm], COUNT(s->trained_values),
+           COUNT(v->plan->parameter_values));
+    for (int part = 0; part < (int)v->graph->stage_count; part++)
+        print_part(v, s, part);
+    print_part(v, s, -1);
+    print_part(v, s, (int)v->graph->stage_count);
+    if (v->cli->verbose)
+        print_tensors(v, s);
+    if (s->start)
+        print_cache(v, s);
+    else if (stage->cache)
+        printf("  cache        none: every node has something to train\n");
+    print_memory(s);
+}
+
+static thaw_status print_document(const struct view *v) {
+    struct thaw_text text = {0};
+    thaw_yaml_emit(v->config->document, &text);
+    if (!text.failed)
+        printf("\n# The experiment with all that it stands for:\n%s", text.text);
+    thaw_status status =
+        text.failed
+            ? thaw_fail(THAW_ERROR_INPUT, "%s: the experiment is not UTF-8 text", v->config->path)
+            : THAW_OK;
+    thaw_text_finish(&text);
+    return status;
+}
+
+static thaw_status print_plan(const struct view *v) {
+    THAW_TRY(print_model(v));
+    for (size_t i = 0; i < v->plan->stage_count; i++)
+        print_stage(v, i);
+    printf("\n%s of device memory at most, parameters included\n", BYTES(v->plan->peak_bytes));
+    if (v->cli->verbose)
+        THAW_TRY(print_document(v));
+    return THAW_OK;
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+static json_t *tensors_json(const struct view *v, const struct thaw_plan_stage *s) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < v->graph->param_count; i++) {
+        const struct thaw_param *param = &v->graph->params[i];
+        const struct thaw_plan_tensor *tensor = &s->tensors[i];
+        int64_t dims[4];
+        int rank = thaw_param_dims(param, dims);
+        json_t *shape = json_array();
+        for (int d = 0; d < rank; d++)
+            json_array_append_new(shape, json_integer((json_int_t)dims[d]));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:s, s:b, s:f, s:f, s:b}", "name",
+                                        thaw_cli_json_text(param->name), "shape", shape, "part",
+                                        part_name(v->graph, part_of(v->graph, i)), "trained",
+                                        (int)tensor->trained, "lr", tensor->lr, "weight_decay",
+                                        tensor->weight_decay, "moves", (int)tensor->moves));
+    }
+    return list;
+}
+
+static json_t *stage_json(const struct view *v, const struct thaw_plan_stage *s) {
+    json_t *cache = json_null();
+    if (s->start)
+        cache = json_pack("{s:s, s:I}", "node", v->graph->nodes[s->start].name, "bytes",
+                          (json_int_t)s->cache_bytes);
+    json_t *memory =
+        json_pack("{s:I, s:I, s:I}", "training_bytes",
+                  (json_int_t)(s->memory.pool_bytes + s->memory.folded_bytes), "evaluation_bytes",
+                  (json_int_t)(s->evaluation.pool_bytes + s->evaluation.folded_bytes),
+                  "optimizer_bytes", (json_int_t)s->optimizer_bytes);
+    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o}", "stage",
+                     s->stage->name, "epochs", s->stage->epochs, "batch", s->stage->batch,
+                     "steps_per_epoch", (json_int_t)s->steps_per_epoch, "steps",
+                     (json_int_t)s->steps, "optimizer", s->optimizer.type->type, "schedule",
+                     s->schedule.type->type, "norm", thaw_norm_mode_names[s->stage->norm],
+                     "trained_values", (json_int_t)s->trained_values, "cache", cache, "memory",
+                     memory, "step_flops", s->step_flops, "tensors", tensors_json(v, s));
+}
+
+static json_t *plan_json(const struct view *v) {
+    const struct thaw_dataset *dataset = v->experiment->dataset;
+    const struct thaw_layout *in = &v->graph->nodes[0].out;
+    json_t *stages = json_array(), *classes = json_array();
+    for (size_t i = 0; i < v->plan->stage_count; i++)
+        json_array_append_new(stages, stage_json(v, &v->plan->stages[i]));
+    for (size_t i = 0; i < dataset->class_count; i++)
+        json_array_append_new(classes, thaw_cli_json_text(dataset->classes[i]));
+    json_t *photos =
+        json_pack("{s:I, s:I, s:I}", "train", (json_int_t)dataset->set_counts[THAW_SET_TRAIN],
+                  "val", (json_int_t)dataset->set_counts[THAW_SET_VAL], "test",
+                  (json_int_t)dataset->set_counts[THAW_SET_TEST]);
+    json_t *weights = v->config->weights
+                          ? thaw_json_load(v->config->weights, &v->experiment->report)
+                          : json_null();
+    return json_pack(
+        "{s:o, s:o, s:[i, i, i], s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "name",
+        thaw_cli_json_text(v->config->name), "model", thaw_cli_json_text(v->graph->name), "input",
+        in->c, in->h, in->w, "parameters", (json_int_t)v->plan->parameter_values, "parameter_bytes",
+        (json_int_t)v->plan->parameter_bytes, "weights", weights, "classes", classes, "photos",
+        photos, "peak_bytes", (json_int_t)v->plan->peak_bytes, "stages", stages);
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static thaw_status plan_experiment(const struct thaw_cli *cli, const struct thaw_config *config,
+                                   thaw_device *device) {
+    struct thaw_experiment experiment = {0};
+    struct thaw_plan plan = {0};
+    thaw_progress_update(cli->progress, "reading data and weights");
+    thaw_status status = thaw_experiment_open(config, device, &experiment);
+    if (status == THAW_OK)
+        status = thaw_plan_make(&experiment, &plan);
+    thaw_progress_clear(cli->progress);
+    struct view view = {cli, config, &experiment, experiment.graph, &plan};
+    if (status == THAW_OK)
+        status = cli->json ? thaw_cli_print_json(plan_json(&view)) : print_plan(&view);
+    thaw_plan_finish(&plan);
+    thaw_experiment_finish(&experiment);
+    return status;
+}
+
+static thaw_status run(const struct thaw_cli *cli, const void *values) {
+    (void)values;
+    struct thaw_config config;
+    thaw_device *device = NULL;
+    THAW_TRY(thaw_cli_open_experiment(cli, cli->arguments.items[0], &config, &device));
+    thaw_status status = plan_experiment(cli, &config, device);
+    thaw_device_destroy(&device);
+    thaw_config_finish(&config);
+    return status;
+}
+
+const struct thaw_command thaw_command_plan = {
+    .name = "plan",
+    .summary = "show what `train` would do: what is trained at which rate, memory, steps",
+    .usage = "CONFIG [--set KEY=VALUE]... [--json] [-v]",
+    .help = "Checks an experiment as `thaw train` would, and shows for each stage what is trained\n"
+            "and what is frozen, learning rates, weight decay and norm layers, cached features,\n"
+            "steps and memory. With -v also each tensor, and the experiment with its regime\n"
+            "written out as YAML. Nothing is trained and nothing is written.\n\n"
+            "example:\n"
+            "  thaw plan pets.yaml --set batch=16\n",
+    .takes = THAW_TAKES_DEVICE | THAW_TAKES_SET | THAW_TAKES_JSON,
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run,
+};

@@ -1,0 +1,49 @@
+/* What a training run would do, stage by stage, without doing it: which tensors are trained and
+ * how, steps, memory, arithmetic. Every check of a run is made; a stage that would be refused fails
+ * here in the same words. */
+#ifndef THAW_TRAIN_PLAN_H
+#define THAW_TRAIN_PLAN_H
+
+#include "graph/exec.h"
+#include "train/experiment.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+/* What becomes of one tensor in a stage. */
+struct thaw_plan_tensor {
+    bool trained;                    /* by gradient */
+    bool moves;                      /* a statistic that batches move */
+    double lr;                       /* base rate; 0 when not trained */
+    const struct thaw_lr_rule *rule; /* where the rate came from; NULL when not trained */
+    double weight_decay;
+};
+
+struct thaw_plan_stage {
+    const struct thaw_stage *stage;
+    struct thaw_plan_tensor *tensors; /* one for each parameter of the graph */
+    size_t trained_tensors, trained_values;
+    struct thaw_optimizer optimizer;
+    struct thaw_schedule schedule;
+    int start;          /* the node whose output is computed once; 0: no cache */
+    size_t cache_bytes; /* of that output, for every image and view */
+    int64_t steps_per_epoch, steps;
+    struct thaw_exec_memory memory;     /* of training */
+    struct thaw_exec_memory evaluation; /* of validation */
+    size_t optimizer_bytes;
+    double step_flops;  /* of a training step: forward and backward */
+    double cache_flops; /* of filling the cache */
+};
+
+struct thaw_plan {
+    struct thaw_arena arena;
+    struct thaw_plan_stage *stages;
+    size_t stage_count;
+    size_t parameter_values, parameter_bytes; /* without statistics; with them, padded */
+    size_t peak_bytes;                        /* on the device, of the largest stage */
+};
+
+/* Stages are applied to the experiment's graph, which is left as after the last one. */
+thaw_status thaw_plan_make(struct thaw_experiment *experiment, struct thaw_plan *ret_plan);
+void thaw_plan_finish(struct thaw_plan *plan);
+
+#endif

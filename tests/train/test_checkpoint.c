@@ -1,0 +1,200 @@
+/* Checkpoints: everything comes back to the same bits, and what is damaged is refused. */
+#include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "io/safetensors.h"
+#include "support/device.h"
+#include "support/model.h"
+
+static const char *path_of(const char *name) {
+    static char path[4][256];
+    static int next;
+    char *text = path[next++ % 4];
+    snprintf(text, sizeof path[0], "%s/%s", test_directory(), name);
+    return text;
+}
+
+static const struct thaw_train_state moment = {.stage = 1,
+                                               .epoch = 4,
+                                               .step = 17,
+                                               .counter = 4000000000u,
+                                               .stage_steps = 317,
+                                               .stage_begun = true,
+                                               .loss_sum = 1.0 / 3,
+                                               .loss_norm = 1e-300,
+                                               .has_best = true,
+                                               .stage_has_best = false,
+                                               .best = 0.8767123287671232,
+                                               .stage_best = -0.1,
+                                               .stale_epochs = 2,
+                                               .elapsed_s = 123.456789};
+
+/* A slot 0 for each weight of the graph's layer2, with random values. */
+static cl_mem *make_slots(const struct thaw_graph *graph, bool fill) {
+    cl_mem *slots = calloc(graph->param_count * THAW_OPTIMIZER_SLOTS_MAX, sizeof *slots);
+    assert_non_null(slots);
+    for (size_t i = 0; i < graph->param_count; i++) {
+        const struct thaw_param *param = &graph->params[i];
+        if (strncmp(param->name, "layer2", 6) != 0)
+            continue;
+        cl_mem *slot = &slots[i * THAW_OPTIMIZER_SLOTS_MAX];
+        float values[1024];
+        size_t count = thaw_param_count_values(param);
+        assert_true(count <= 1024);
+        *slot = test_buffer(graph->device, NULL, thaw_filter_size(&param->spec->filter));
+        test_random(values, count, 100 + (uint32_t)i, -1, 1);
+        if (fill)
+            assert_ok(thaw_filter_write(graph->device, &param->spec->filter, *slot, values));
+    }
+    return slots;
+}
+
+static void free_slots(const struct thaw_graph *graph, cl_mem *slots) {
+    for (size_t i = 0; i < graph->param_count * THAW_OPTIMIZER_SLOTS_MAX; i++)
+        thaw_buffer_destroy(&slots[i]);
+    free(slots);
+}
+
+static void expect_equal_buffers(const struct thaw_graph *graph, const struct thaw_param *param,
+                                 cl_mem a, cl_mem b) {
+    float x[1024], y[1024];
+    size_t count = thaw_param_count_values(param);
+    assert_true(count <= 1024);
+    assert_ok(thaw_filter_read(graph->device, &param->spec->filter, a, x));
+    assert_ok(thaw_filter_read(graph->device, &param->spec->filter, b, y));
+    assert_memory_equal(x, y, count * sizeof *x);
+}
+
+static void save(const struct thaw_graph *graph, cl_mem *slots, const char *path) {
+    json_t *freeze = json_pack("{s:[{s:s}]}", "stages", "stage", "warmup");
+    assert_ok(thaw_checkpoint_save(path, graph, slots, &moment, freeze, "seed: 3\n"));
+    json_decref(freeze);
+}
+
+static void round_trip(void **state) {
+    (void)state;
+    struct thaw_graph *graph = test_model_on(test_device(), test_residual_model, NULL, 3);
+    struct thaw_graph *other = test_model_on(test_device(), test_residual_model, NULL, 4);
+    cl_mem *slots = make_slots(graph, true), *others = make_slots(other, false);
+    save(graph, slots, path_of("last.safetensors"));
+    struct thaw_checkpoint *checkpoint = NULL;
+    struct thaw_train_state back;
+    json_t *freeze;
+    assert_ok(thaw_checkpoint_open(path_of("last.safetensors"), &checkpoint));
+    assert_string_equal(thaw_checkpoint_config(checkpoint), "seed: 3\n");
+    assert_ok(thaw_checkpoint_state(checkpoint, &back, &freeze));
+    assert_int_equal(back.stage, 1);
+    assert_int_equal(back.epoch, 4);
+    assert_int_equal(back.step, 17);
+    assert_true(back.counter == 4000000000u);
+    assert_int_equal(back.stage_steps, 317);
+    assert_true(back.stage_begun && back.has_best && !back.stage_has_best);
+    assert_true(back.loss_sum == moment.loss_sum && back.loss_norm == moment.loss_norm);
+    assert_true(back.best == moment.best && back.stage_best == moment.stage_best);
+    assert_int_equal(back.stale_epochs, 2);
+    assert_true(back.elapsed_s == moment.elapsed_s);
+    assert_int_equal(json_array_size(json_object_get(freeze, "stages")), 1);
+    json_decref(freeze);
+    assert_ok(thaw_checkpoint_load_params(checkpoint, other));
+    assert_ok(thaw_checkpoint_load_slots(checkpoint, other, others));
+    for (size_t i = 0; i < graph->param_count; i++) {
+        const struct thaw_param *param = &graph->params[i];
+        size_t slot = i * THAW_OPTIMIZER_SLOTS_MAX;
+        expect_equal_buffers(graph, param, param->value, other->params[i].value);
+        if (slots[slot])
+            expect_equal_buffers(graph, param, slots[slot], others[slot]);
+    }
+    thaw_checkpoint_close(&checkpoint);
+    thaw_checkpoint_close(&checkpoint); /* accepts NULL */
+    free_slots(graph, slots);
+    free_slots(other, others);
+    thaw_graph_destroy(&graph);
+    thaw_graph_destroy(&other);
+}
+
+/* Saving twice gives the same file. */
+static void same_bytes(void **state) {
+    (void)state;
+    struct thaw_graph *graph = test_model_on(test_device(), test_residual_model, NULL, 3);
+    struct thaw_map a, b;
+    save(graph, NULL, path_of("a.safetensors"));
+    save(graph, NULL, path_of("b.safetensors"));
+    assert_ok(thaw_map_open(path_of("a.safetensors"), &a));
+    assert_ok(thaw_map_open(path_of("b.safetensors"), &b));
+    assert_int_equal(a.size_bytes, b.size_bytes);
+    assert_memory_equal(a.bytes, b.bytes, a.size_bytes);
+    for (size_t size = 0; size < a.size_bytes; size += 1 + a.size_bytes / 40) {
+        struct thaw_checkpoint *checkpoint = NULL;
+        assert_ok(thaw_file_write(path_of("cut.safetensors"), a.bytes, size));
+        assert_fails(thaw_checkpoint_open(path_of("cut.safetensors"), &checkpoint),
+                     THAW_ERROR_INPUT, "cut.safetensors");
+        assert_null(checkpoint);
+    }
+    thaw_map_close(&a);
+    thaw_map_close(&b);
+    thaw_graph_destroy(&graph);
+}
+
+static void write_metadata(const char *state, const char *freeze, const char *config) {
+    struct thaw_weights weights = {0};
+    if (state)
+        assert_ok(thaw_weights_set_metadata(&weights, "thaw.state", state));
+    if (freeze)
+        assert_ok(thaw_weights_set_metadata(&weights, "thaw.freeze", freeze));
+    if (config)
+        assert_ok(thaw_weights_set_metadata(&weights, "thaw.config", config));
+    assert_ok(thaw_safetensors_write(path_of("odd.safetensors"), &weights, NULL, NULL));
+    thaw_weights_finish(&weights);
+}
+
+static void damaged(void **state) {
+    (void)state;
+    struct thaw_checkpoint *checkpoint = NULL;
+    struct thaw_train_state back;
+    json_t *freeze;
+    assert_fails(thaw_checkpoint_open(path_of("none.safetensors"), &checkpoint), THAW_ERROR_INPUT,
+                 "none.safetensors");
+    write_metadata("{}", "{}", NULL);
+    assert_fails(thaw_checkpoint_open(path_of("odd.safetensors"), &checkpoint), THAW_ERROR_INPUT,
+                 "this is no checkpoint of Thaw");
+    const char *const states[] = {NULL, "", "{}", "[1]", "{\"stage\": \"x\"}"};
+    for (int i = 0; i < 5; i++) {
+        write_metadata(states[i], "{}", "seed: 1\n");
+        assert_ok(thaw_checkpoint_open(path_of("odd.safetensors"), &checkpoint));
+        assert_fails(thaw_checkpoint_state(checkpoint, &back, &freeze), THAW_ERROR_INPUT,
+                     "odd.safetensors: the checkpoint's state is damaged");
+        thaw_checkpoint_close(&checkpoint);
+    }
+}
+
+static void of_another_model(void **state) {
+    (void)state;
+    struct thaw_graph *graph = test_model_on(test_device(), test_residual_model, NULL, 3);
+    struct thaw_graph *other = test_model_on(test_device(), test_branching_model, NULL, 3);
+    cl_mem *slots = make_slots(graph, true);
+    struct thaw_checkpoint *checkpoint = NULL;
+    save(graph, NULL, path_of("last.safetensors"));
+    assert_ok(thaw_checkpoint_open(path_of("last.safetensors"), &checkpoint));
+    assert_fails(thaw_checkpoint_load_params(checkpoint, other), THAW_ERROR_INPUT,
+                 "the checkpoint has no stem.weight that fits the model");
+    assert_fails(thaw_checkpoint_load_slots(checkpoint, graph, slots), THAW_ERROR_INPUT,
+                 "the checkpoint has no optimizer.0.layer2");
+    thaw_checkpoint_close(&checkpoint);
+    free_slots(graph, slots);
+    thaw_graph_destroy(&graph);
+    thaw_graph_destroy(&other);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(same_bytes),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(of_another_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
