@@ -23,18 +23,23 @@ static thaw_status resolve_input(struct thaw_experiment *e) {
     return THAW_OK;
 }
 
+struct thaw_graph_options thaw_experiment_options(const struct thaw_experiment *e,
+                                                  const thaw_device *device) {
+    return (struct thaw_graph_options){
+        .caps = thaw_device_get_caps(device),
+        .size = e->input.size,
+        .classes = (int)e->dataset->class_count,
+        .head = e->config->head,
+        .dropout = e->config->dropout,
+    };
+}
+
 static thaw_status open_all(struct thaw_experiment *e, thaw_device *device) {
     const struct thaw_config *config = e->config;
     THAW_TRY(resolve_input(e));
     THAW_TRY(thaw_dataset_config_parse(&e->arena, config->data, &e->data));
     THAW_TRY(thaw_dataset_open(&e->data, &e->dataset));
-    struct thaw_graph_options options = {
-        .caps = thaw_device_get_caps(device),
-        .size = e->input.size,
-        .classes = (int)e->dataset->class_count,
-        .head = config->head,
-        .dropout = config->dropout,
-    };
+    struct thaw_graph_options options = thaw_experiment_options(e, device);
     THAW_TRY(thaw_graph_build(e->document, &options, &e->graph));
     THAW_TRY(thaw_graph_allocate(e->graph, device, config->seed));
     if (!config->weights)

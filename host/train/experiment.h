@@ -22,6 +22,9 @@ struct thaw_experiment {
 
 thaw_status thaw_experiment_open(const struct thaw_config *config, thaw_device *device,
                                  struct thaw_experiment *ret_experiment);
+/* What its graph was built with. */
+struct thaw_graph_options thaw_experiment_options(const struct thaw_experiment *experiment,
+                                                  const thaw_device *device);
 void thaw_experiment_finish(struct thaw_experiment *experiment); /* accepts {0} */
 
 #endif

@@ -37,11 +37,9 @@ static void on_decode(void *user, size_t done, size_t total) {
         t->events->on_working(t->events->user, "reading photos", done, total);
 }
 
-static thaw_status open_data(struct thaw_trainer *t) {
-    struct thaw_dataset_config config;
-    THAW_TRY(thaw_dataset_config_parse(&t->arena, t->config->data, &config));
-    THAW_TRY(thaw_dataset_open(&config, &t->dataset));
-    struct thaw_loader_options options = thaw_loader_options_make(&config, &t->input.image);
+static thaw_status load_photos(struct thaw_trainer *t) {
+    struct thaw_loader_options options =
+        thaw_loader_options_make(&t->experiment.data, &t->experiment.input.image);
     options.interrupt = t->events->interrupted;
     options.progress = on_decode;
     options.progress_user = t;
@@ -81,26 +79,6 @@ static thaw_status set_class_weights(struct thaw_trainer *t) {
     return THAW_OK;
 }
 
-/* The model document with the input spec that is really used, for the model file. */
-static thaw_status resolve_input(struct thaw_trainer *t) {
-    const thaw_yaml *input = thaw_yaml_get(t->config->graph, "input");
-    struct thaw_text text = {0};
-    thaw_yaml *emitted = NULL, *document = NULL;
-    if (!input)
-        return thaw_yaml_fail(t->config->graph, "a model needs `input`");
-    THAW_TRY(thaw_input_spec_parse(input, t->config->model, &t->input));
-    thaw_input_spec_emit(&t->input, &text);
-    thaw_status status = text.failed ? thaw_fail(THAW_ERROR_MEMORY, "out of memory") : THAW_OK;
-    if (status == THAW_OK)
-        status = thaw_yaml_parse(&t->arena, text.text, text.length, "input", &emitted);
-    thaw_text_finish(&text);
-    THAW_TRY(status);
-    THAW_TRY(thaw_yaml_copy(&t->arena, t->config->graph, &document));
-    THAW_TRY(thaw_yaml_put(&t->arena, document, "input", emitted));
-    t->document = document;
-    return THAW_OK;
-}
-
 static thaw_status hash_file(const char *path, char ret_hash[17]) {
     struct thaw_map map;
     THAW_TRY(thaw_map_open(path, &map));
@@ -109,50 +87,26 @@ static thaw_status hash_file(const char *path, char ret_hash[17]) {
     return THAW_OK;
 }
 
-static thaw_status load_pretrained(struct thaw_trainer *t) {
-    const struct thaw_config *config = t->config;
-    struct thaw_model_allow allow = {config->allow_missing, config->allow_unexpected,
-                                     config->allow_mismatch};
-    struct thaw_weights weights = {0};
-    struct thaw_load_report report = {0};
-    if (!config->weights)
-        return THAW_OK;
-    THAW_TRY(hash_file(config->weights, t->weights_hash));
-    thaw_status status =
-        thaw_model_load_weights(t->graph, config->weights, &allow, &weights, &report);
-    if (status == THAW_OK && t->events->on_load)
-        t->events->on_load(t->events->user, config->weights, &report);
-    thaw_load_report_finish(&report);
-    thaw_weights_finish(&weights);
-    return status;
-}
-
-static struct thaw_graph_options graph_options(const struct thaw_trainer *t) {
-    return (struct thaw_graph_options){
-        .caps = thaw_device_get_caps(t->device),
-        .size = t->input.size,
-        .classes = (int)t->dataset->class_count,
-        .head = t->config->head,
-        .dropout = t->config->dropout,
-    };
-}
-
+/* Everything that can be wrong with the experiment is found before the photos are read. */
 static thaw_status set_up(struct thaw_trainer *t) {
-    thaw_yaml_emit(t->config->document, &t->config_text);
+    const struct thaw_config *config = t->config;
+    thaw_yaml_emit(config->document, &t->config_text);
     if (t->config_text.failed)
-        return thaw_fail(THAW_ERROR_INPUT, "%s: the experiment is not UTF-8 text", t->config->path);
-    THAW_TRY(resolve_input(t));
-    THAW_TRY(open_data(t));
-    THAW_TRY(set_class_weights(t));
-    struct thaw_graph_options options = graph_options(t);
-    THAW_TRY(thaw_graph_build(t->document, &options, &t->graph));
-    THAW_TRY(thaw_graph_allocate(t->graph, t->device, t->config->seed));
-    THAW_TRY(load_pretrained(t));
-    THAW_TRY(thaw_metrics_init(&t->arena, options.classes, &t->metrics));
+        return thaw_fail(THAW_ERROR_INPUT, "%s: the experiment is not UTF-8 text", config->path);
+    THAW_TRY(thaw_experiment_open(config, t->device, &t->experiment));
+    t->dataset = t->experiment.dataset;
+    t->graph = t->experiment.graph;
+    if (config->weights) {
+        THAW_TRY(hash_file(config->weights, t->weights_hash));
+        if (t->events->on_load)
+            t->events->on_load(t->events->user, config->weights, &t->experiment.report);
+    }
     t->best = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof(cl_mem));
     if (!t->best)
         return THAW_ERROR_MEMORY;
-    return thaw_augmenter_create(t->device, &t->input, NULL, t->config->seed, &t->eval_augmenter);
+    THAW_TRY(thaw_metrics_init(&t->arena, (int)t->dataset->class_count, &t->metrics));
+    return thaw_augmenter_create(t->device, &t->experiment.input, NULL, config->seed,
+                                 &t->eval_augmenter);
 }
 
 /* Refuses every stage that can't run before the first one begins. */
@@ -165,8 +119,8 @@ static thaw_status check_stages(struct thaw_trainer *t) {
     for (size_t i = 0; i < t->config->stage_count && status == THAW_OK; i++) {
         struct thaw_session session = {0};
         struct thaw_augment_list augment;
-        status = thaw_session_init(t->config, &t->config->stages[i], t->graph, (int)t->train.count,
-                                   &session);
+        status = thaw_session_init(t->config, &t->config->stages[i], t->graph,
+                                   (int)t->dataset->set_counts[THAW_SET_TRAIN], &session);
         if (status == THAW_OK)
             status = thaw_augment_parse(&session.arena, t->config->stages[i].augment, &augment);
         thaw_session_finish(&session);
@@ -183,8 +137,8 @@ static thaw_status check_stages(struct thaw_trainer *t) {
 static thaw_status save_model(struct thaw_trainer *t) {
     const struct thaw_config *config = t->config;
     struct thaw_model_info info = {
-        .options = graph_options(t),
-        .document = t->document,
+        .options = thaw_experiment_options(&t->experiment, t->device),
+        .document = t->experiment.document,
         .classes = t->dataset->classes,
         .class_count = t->dataset->class_count,
         .reference_lr = config->reference_lr > 0 ? config->reference_lr : t->graph->reference_lr,
@@ -297,8 +251,8 @@ static thaw_status build_cache(struct thaw_trainer *t, const struct thaw_trainer
 static thaw_status set_up_feeds(struct thaw_trainer *t) {
     const struct thaw_stage *stage = t->session.stage;
     THAW_TRY(thaw_augment_parse(&t->session.arena, stage->augment, &t->augment));
-    THAW_TRY(
-        thaw_augmenter_create(t->device, &t->input, &t->augment, t->config->seed, &t->augmenter));
+    THAW_TRY(thaw_augmenter_create(t->device, &t->experiment.input, &t->augment, t->config->seed,
+                                   &t->augmenter));
     t->train_feed = (struct thaw_feed){t->device, t->loader, t->augmenter, NULL, t->config->seed};
     t->val_feed =
         (struct thaw_feed){t->device, t->loader, t->eval_augmenter, NULL, t->config->seed};
@@ -362,6 +316,8 @@ static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *
                        struct thaw_checkpoint *checkpoint) {
     THAW_TRY(set_up(t));
     THAW_TRY(check_stages(t));
+    THAW_TRY(load_photos(t));
+    THAW_TRY(set_class_weights(t));
     if (checkpoint)
         THAW_TRY(resume_run(t, checkpoint));
     else
@@ -388,8 +344,7 @@ static void finish(struct thaw_trainer *t) {
         thaw_buffer_destroy(&t->best[i]);
     thaw_augmenter_destroy(&t->eval_augmenter);
     thaw_loader_destroy(&t->loader);
-    thaw_dataset_destroy(&t->dataset);
-    thaw_graph_destroy(&t->graph);
+    thaw_experiment_finish(&t->experiment);
     thaw_run_folder_finish(&t->folder);
     thaw_text_finish(&t->config_text);
     json_decref(t->freeze);

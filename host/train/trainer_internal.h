@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "train/evaluate.h"
+#include "train/experiment.h"
 #include "train/run_folder.h"
 #include "train/session.h"
 #include "train/trainer.h"
@@ -22,10 +23,9 @@ struct thaw_trainer {
     const struct thaw_train_events *events;
     struct thaw_arena arena;
     thaw_device *device;
-    struct thaw_graph *graph;
-    struct thaw_input_spec input;
-    const thaw_yaml *document; /* the model YAML, with the input that is used */
-    struct thaw_dataset *dataset;
+    struct thaw_experiment experiment;
+    struct thaw_graph *graph;     /* the experiment's */
+    struct thaw_dataset *dataset; /* likewise */
     thaw_loader *loader;
     thaw_augmenter *eval_augmenter;
     struct thaw_trainer_set train, val;
