@@ -12,6 +12,10 @@ thaw_device *test_device(void);
 /* The same device opened with another channel block: 1, 2, 4, 8 or 16. Cached too. */
 thaw_device *test_device_block(int block);
 
+/* The same device taken for a GPU, with a block of 1: kernels run in their other form, with
+ * work-groups of many items and local memory. */
+thaw_device *test_device_as_gpu(void);
+
 /* A buffer holding `count` floats; or zeros for NULL. */
 cl_mem test_buffer(thaw_device *device, const float *data, size_t count);
 

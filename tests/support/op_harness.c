@@ -35,12 +35,12 @@ static struct thaw_layout input_layout(const struct op_test *test, int i, int bl
 }
 
 static thaw_status infer(const struct op_test *test, const struct thaw_op *op, const void *attrs,
-                         int block, struct thaw_op_spec *ret_spec) {
+                         thaw_device *device, struct thaw_op_spec *ret_spec) {
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     struct thaw_layout in[THAW_OP_INPUTS_MAX];
     for (int i = 0; i < input_count(test); i++)
-        in[i] = input_layout(test, i, block);
-    return op->infer(attrs, in, input_count(test), thaw_device_get_caps(test_device_block(block)),
-                     ret_spec);
+        in[i] = input_layout(test, i, caps->block);
+    return op->infer(attrs, in, input_count(test), caps, ret_spec);
 }
 
 void op_parse_fails(const char *op, const char *attrs, const char *part) {
@@ -60,7 +60,7 @@ void op_infer_fails(const struct op_test *test, thaw_status expected, const char
     void *attrs = parse_attrs(test, &arena, &op, &status);
     assert_ok(status);
     struct thaw_op_spec spec = {0};
-    assert_fails(infer(test, op, attrs, 16, &spec), expected, part);
+    assert_fails(infer(test, op, attrs, test_device_block(16), &spec), expected, part);
     free(attrs);
     thaw_arena_finish(&arena);
 }
@@ -72,7 +72,7 @@ struct thaw_op_spec op_infer(const struct op_test *test, int block) {
     void *attrs = parse_attrs(test, &arena, &op, &status);
     assert_ok(status);
     struct thaw_op_spec spec = {0};
-    assert_ok(infer(test, op, attrs, block, &spec));
+    assert_ok(infer(test, op, attrs, test_device_block(block), &spec));
     free(attrs);
     thaw_arena_finish(&arena);
     return spec;
@@ -573,13 +573,14 @@ static bool applies(const struct op_test *test, const struct thaw_op_spec *spec,
            (!role->smaller_batch || test->in[0].n > 1);
 }
 
-static void run_block(const struct op_test *test, int block) {
+static void run_on(const struct op_test *test, thaw_device *device) {
     struct thaw_arena arena = {0};
-    struct run run = {.test = test, .device = test_device_block(block)};
+    struct run run = {.test = test, .device = device};
+    int block = thaw_device_get_caps(device)->block;
     thaw_status status;
     void *attrs = parse_attrs(test, &arena, &run.op, &status);
     assert_ok(status);
-    assert_ok(infer(test, run.op, attrs, block, &run.spec));
+    assert_ok(infer(test, run.op, attrs, device, &run.spec));
     int batch = test->in[0].n;
     struct expected whole = make_expected(test, &run.spec, batch), part = {0};
     if (batch > 1)
@@ -603,8 +604,9 @@ static void run_block(const struct op_test *test, int block) {
 }
 
 void op_test_run(const struct op_test *test) {
-    run_block(test, 1);
-    run_block(test, 16);
+    run_on(test, test_device_block(1));
+    run_on(test, test_device_block(16));
+    run_on(test, test_device_as_gpu());
 }
 
 void op_param_read(const struct thaw_op_call *call, int param, float *ret_data) {

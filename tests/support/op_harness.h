@@ -1,8 +1,8 @@
 /* Runs one op outside a graph and compares it with a plain reference in double precision.
  *
- * op_test_run() runs the op on devices with channel blocks 1 and 16 in all roles a graph can give
- * it: all gradients; gradients added to existing ones, with halos and a batch smaller than the
- * layout; in place; only some gradients wanted; forward alone. Each time
+ * op_test_run() runs the op on devices with channel blocks 1 and 16, and on one taken for a GPU, in
+ * all roles a graph can give it: all gradients; gradients added to existing ones, with halos and a
+ * batch smaller than the layout; in place; only some gradients wanted; forward alone. Each time
  * - the output is compared with the reference, and gradients with central differences of it;
  * - what nobody asked for, images past the batch and the floats behind each buffer are unchanged,
  *   halos and lanes past the last channel are zero (outputs start with garbage in those lanes);
