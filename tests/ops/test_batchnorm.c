@@ -79,7 +79,8 @@ static void run(struct thaw_shape shape, bool batch_statistics, const char *attr
 static void test_modes(void **state) {
     (void)state;
     static const double eps = 0.25;
-    static const struct thaw_shape shapes[] = {{3, 5, 4, 3}, {4, 18, 2, 2}, {5, 16, 1, 1}};
+    static const struct thaw_shape shapes[] = {
+        {3, 5, 4, 3}, {4, 18, 2, 2}, {5, 16, 1, 1}, {3, 2, 40, 41}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         run(shapes[i], true, NULL, NULL);
         run(shapes[i], false, NULL, NULL);

@@ -59,6 +59,12 @@ static void test_shapes(void **state) {
         (struct thaw_shape){1, 6, 7, 6}, (struct geometry){{1, 1}, {2, 0}, {2, 1}, 1, false});
 }
 
+/* The bias's gradient is summed in several chunks. */
+static void test_large(void **state) {
+    (void)state;
+    run("conv", "{out: 3, kernel: 1}", (struct thaw_shape){3, 4, 40, 41}, plain);
+}
+
 static void test_groups(void **state) {
     (void)state;
     run("conv", "{out: 6, kernel: 3, pad: 1, groups: 2}", (struct thaw_shape){2, 8, 4, 4},
@@ -157,13 +163,10 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_same),
-        cmocka_unit_test(test_fused),
-        cmocka_unit_test(test_default_candidate),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_spec),
+        cmocka_unit_test(test_shapes), cmocka_unit_test(test_large),
+        cmocka_unit_test(test_groups), cmocka_unit_test(test_same),
+        cmocka_unit_test(test_fused),  cmocka_unit_test(test_default_candidate),
+        cmocka_unit_test(test_linear), cmocka_unit_test(test_spec),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
