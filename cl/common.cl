@@ -24,13 +24,10 @@
 #define STORE(v, p) CAT(vstore, B)(v, 0, p)
 #endif
 
-// clang (pocl, and most CPU implementations) has builtins that OpenCL C lacks; elsewhere they do nothing.
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
+// pocl's compiler has a prefetch; others have none, or accept it and then can't translate it (rusticl).
+#ifdef POCL_DEVICE_ADDRESS_BITS
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)
-#endif
-#endif
-#ifndef PREFETCH
+#else
 #define PREFETCH(p)
 #endif
 
