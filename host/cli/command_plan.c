@@ -98,7 +98,7 @@ static void print_treatment(const struct thaw_plan_stage *s,
     }
     printf("lr %g", tensor->lr);
     if (tensor->rule && tensor->rule->lr.relative)
-        printf(" (%gx at batch %d)", tensor->rule->lr.value, s->stage->batch);
+        printf(" (%gx at batch %d)", tensor->rule->lr.value, s->session.stage->batch);
     if (tensor->weight_decay > 0)
         printf(", decay %g", tensor->weight_decay);
 }
@@ -166,40 +166,42 @@ static void print_tensors(const struct view *v, const struct thaw_plan_stage *s)
 /* ---- stages --------------------------------------------------------------------------------- */
 
 static void print_cache(const struct view *v, const struct thaw_plan_stage *s) {
-    const struct thaw_layout *out = &v->graph->nodes[s->start].out;
+    const struct thaw_layout *out = &v->graph->nodes[s->session.start].out;
     size_t image_bytes = (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
     printf("  cache        %s of %s images x %d x %d x %d, computed once at %s",
            BYTES(s->cache_bytes), COUNT(s->cache_bytes / image_bytes), out->c, out->h, out->w,
-           v->graph->nodes[s->start].name);
-    if (s->stage->cache_views)
-        printf(" (%d augmented views to train)", s->stage->cache_views);
+           v->graph->nodes[s->session.start].name);
+    if (s->session.stage->cache_views)
+        printf(" (%d augmented views to train)", s->session.stage->cache_views);
     printf("\n");
 }
 
 static void print_memory(const struct thaw_plan_stage *s) {
-    printf("  memory       %s to train, %s to validate, %s for the optimizer\n",
-           BYTES(s->memory.pool_bytes + s->memory.folded_bytes),
-           BYTES(s->evaluation.pool_bytes + s->evaluation.folded_bytes), BYTES(s->optimizer_bytes));
-    printf("  arithmetic   %.3g GFLOP a step, %.3g TFLOP in all\n", 1e-9 * s->step_flops,
+    printf("  memory       %s to train, %s to validate, %s for the optimizer",
+           BYTES(thaw_plan_exec_bytes(&s->memory)), BYTES(thaw_plan_exec_bytes(&s->evaluation)),
+           BYTES(s->optimizer_bytes));
+    if (s->session.start)
+        printf("; %s to fill the cache", BYTES(thaw_plan_exec_bytes(&s->caching)));
+    printf("\n  arithmetic   %.3g GFLOP a step, %.3g TFLOP in all\n", 1e-9 * s->step_flops,
            1e-12 * (s->step_flops * (double)s->steps + s->cache_flops));
 }
 
 static void print_stage(const struct view *v, size_t index) {
     const struct thaw_plan_stage *s = &v->plan->stages[index];
-    const struct thaw_stage *stage = s->stage;
+    const struct thaw_stage *stage = s->session.stage;
     printf("\nstage %zu of %zu, %s: %d epochs x %lld steps of %d images = %s steps\n", index + 1,
-           v->plan->stage_count, stage->name, stage->epochs, (long long)s->steps_per_epoch,
+           v->plan->stage_count, stage->name, stage->epochs, (long long)s->session.steps_per_epoch,
            stage->batch, COUNT(s->steps));
-    printf("  %s, schedule %s, norm %s, %s of %s values trained\n", s->optimizer.type->type,
-           s->schedule.type->type, thaw_norm_mode_names[stage->norm], COUNT(s->trained_values),
-           COUNT(v->plan->parameter_values));
+    printf("  %s, schedule %s, norm %s, %s of %s values trained\n", s->session.optimizer.type->type,
+           s->session.schedule.type->type, thaw_norm_mode_names[stage->norm],
+           COUNT(s->trained_values), COUNT(v->plan->parameter_values));
     for (int part = 0; part < (int)v->graph->stage_count; part++)
         print_part(v, s, part);
     print_part(v, s, -1);
     print_part(v, s, (int)v->graph->stage_count);
     if (v->cli->verbose)
         print_tensors(v, s);
-    if (s->start)
+    if (s->session.start)
         print_cache(v, s);
     else if (stage->cache)
         printf("  cache        none: every node has something to train\n");
@@ -253,21 +255,22 @@ static json_t *tensors_json(const struct view *v, const struct thaw_plan_stage *
 
 static json_t *stage_json(const struct view *v, const struct thaw_plan_stage *s) {
     json_t *cache = json_null();
-    if (s->start)
-        cache = json_pack("{s:s, s:I}", "node", v->graph->nodes[s->start].name, "bytes",
+    if (s->session.start)
+        cache = json_pack("{s:s, s:I}", "node", v->graph->nodes[s->session.start].name, "bytes",
                           (json_int_t)s->cache_bytes);
-    json_t *memory =
-        json_pack("{s:I, s:I, s:I}", "training_bytes",
-                  (json_int_t)(s->memory.pool_bytes + s->memory.folded_bytes), "evaluation_bytes",
-                  (json_int_t)(s->evaluation.pool_bytes + s->evaluation.folded_bytes),
-                  "optimizer_bytes", (json_int_t)s->optimizer_bytes);
-    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o}", "stage",
-                     s->stage->name, "epochs", s->stage->epochs, "batch", s->stage->batch,
-                     "steps_per_epoch", (json_int_t)s->steps_per_epoch, "steps",
-                     (json_int_t)s->steps, "optimizer", s->optimizer.type->type, "schedule",
-                     s->schedule.type->type, "norm", thaw_norm_mode_names[s->stage->norm],
-                     "trained_values", (json_int_t)s->trained_values, "cache", cache, "memory",
-                     memory, "step_flops", s->step_flops, "tensors", tensors_json(v, s));
+    json_t *memory = json_pack("{s:I, s:I, s:I, s:I}", "training_bytes",
+                               (json_int_t)thaw_plan_exec_bytes(&s->memory), "evaluation_bytes",
+                               (json_int_t)thaw_plan_exec_bytes(&s->evaluation), "caching_bytes",
+                               (json_int_t)thaw_plan_exec_bytes(&s->caching), "optimizer_bytes",
+                               (json_int_t)s->optimizer_bytes);
+    return json_pack(
+        "{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o}", "stage",
+        s->session.stage->name, "epochs", s->session.stage->epochs, "batch",
+        s->session.stage->batch, "steps_per_epoch", (json_int_t)s->session.steps_per_epoch, "steps",
+        (json_int_t)s->steps, "optimizer", s->session.optimizer.type->type, "schedule",
+        s->session.schedule.type->type, "norm", thaw_norm_mode_names[s->session.stage->norm],
+        "trained_values", (json_int_t)s->trained_values, "cache", cache, "memory", memory,
+        "step_flops", s->step_flops, "tensors", tensors_json(v, s));
 }
 
 static json_t *plan_json(const struct view *v) {

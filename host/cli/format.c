@@ -28,18 +28,6 @@ const char *thaw_format_bytes(uint64_t size_bytes, char text[THAW_FORMAT_SIZE]) 
     return text;
 }
 
-const char *thaw_format_duration(double seconds, char text[THAW_FORMAT_SIZE]) {
-    uint64_t whole = seconds > 0 ? (uint64_t)(seconds + 0.5) : 0;
-    if (whole < 60)
-        snprintf(text, THAW_FORMAT_SIZE, "%d s", (int)whole);
-    else if (whole < 3600)
-        snprintf(text, THAW_FORMAT_SIZE, "%d min %d s", (int)(whole / 60), (int)(whole % 60));
-    else
-        snprintf(text, THAW_FORMAT_SIZE, "%llu h %d min", (unsigned long long)(whole / 3600),
-                 (int)(whole % 3600 / 60));
-    return text;
-}
-
 /* ---- load reports --------------------------------------------------------------------------- */
 
 static void append_part(struct thaw_text *text, size_t count, const char *what) {

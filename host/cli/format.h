@@ -15,8 +15,6 @@
 const char *thaw_format_count(uint64_t count, char text[THAW_FORMAT_SIZE]);
 /* "13.1 MiB" */
 const char *thaw_format_bytes(uint64_t size_bytes, char text[THAW_FORMAT_SIZE]);
-/* "4 s", "3 min 20 s", "2 h 5 min" */
-const char *thaw_format_duration(double seconds, char text[THAW_FORMAT_SIZE]);
 
 /* "260 tensors loaded, 2 left over for the new head, ..."; freed by the caller. NULL when out of
  * memory. */

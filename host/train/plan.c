@@ -13,8 +13,8 @@ static thaw_status find_rules(const struct thaw_experiment *e, struct thaw_plan 
     bool *marks = thaw_arena_array(&plan->arena, graph->param_count + 1, sizeof *marks);
     if (!marks)
         return THAW_ERROR_MEMORY;
-    for (size_t r = 0; r < s->stage->lr_rule_count; r++) {
-        const struct thaw_lr_rule *rule = &s->stage->lr_rules[r];
+    for (size_t r = 0; r < s->session.stage->lr_rule_count; r++) {
+        const struct thaw_lr_rule *rule = &s->session.stage->lr_rules[r];
         memset(marks, !rule->pattern, graph->param_count * sizeof *marks);
         if (rule->pattern)
             THAW_TRY(thaw_graph_match(graph, rule->lr.place, rule->pattern, marks));
@@ -27,14 +27,11 @@ static thaw_status find_rules(const struct thaw_experiment *e, struct thaw_plan 
 
 static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_plan *plan,
                                 struct thaw_plan_stage *s) {
-    struct thaw_graph *graph = e->graph;
-    double *lr = thaw_arena_array(&plan->arena, graph->param_count + 1, sizeof *lr);
+    const struct thaw_graph *graph = e->graph;
+    int slots = thaw_optimizer_slots(&s->session.optimizer);
     s->tensors = thaw_arena_array(&plan->arena, graph->param_count + 1, sizeof *s->tensors);
-    if (!lr || !s->tensors)
+    if (!s->tensors)
         return THAW_ERROR_MEMORY;
-    THAW_TRY(thaw_stage_apply(e->config, s->stage, graph, lr));
-    THAW_TRY(thaw_stage_check_random(s->stage, graph));
-    THAW_TRY(thaw_optimizer_parse(&plan->arena, s->stage->optimizer, &s->optimizer));
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
         struct thaw_plan_tensor *tensor = &s->tensors[i];
@@ -43,34 +40,35 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         if (!param->trainable)
             continue;
         tensor->trained = true;
-        tensor->lr = lr[i];
-        tensor->weight_decay = (double)thaw_optimizer_weight_decay(&s->optimizer);
+        tensor->lr = s->session.lr[i];
+        tensor->weight_decay = (double)thaw_optimizer_weight_decay(&s->session.optimizer);
         s->trained_tensors++;
         s->trained_values += thaw_param_count_values(param);
-        s->optimizer_bytes += thaw_filter_size(&param->spec->filter) * sizeof(float) *
-                              (size_t)thaw_optimizer_slots(&s->optimizer);
+        s->optimizer_bytes +=
+            thaw_filter_size(&param->spec->filter) * sizeof(float) * (size_t)slots;
     }
     return find_rules(e, plan, s);
 }
 
-/* Photos of a set as listed; broken ones are found only when they are decoded. */
-static thaw_status plan_steps(const struct thaw_experiment *e, struct thaw_plan *plan,
-                              struct thaw_plan_stage *s) {
-    const struct thaw_stage *stage = s->stage;
+/* Bytes of the output of a node for one image, in host memory. */
+static size_t image_bytes(const struct thaw_graph *graph, int node) {
+    const struct thaw_layout *out = &graph->nodes[node].out;
+    return (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
+}
+
+/* Photos as listed: broken ones are found only when they are decoded. */
+static thaw_status plan_images(const struct thaw_experiment *e, struct thaw_plan *plan,
+                               struct thaw_plan_stage *s) {
+    const struct thaw_stage *stage = s->session.stage;
     struct thaw_augment_list augment;
-    size_t train = e->dataset->set_counts[THAW_SET_TRAIN];
-    s->steps_per_epoch = (int64_t)((train + (size_t)stage->batch - 1) / (size_t)stage->batch);
-    s->steps = s->steps_per_epoch * stage->epochs;
-    THAW_TRY(thaw_schedule_parse(&plan->arena, stage->schedule, &s->schedule));
-    THAW_TRY(thaw_schedule_check(&s->schedule, s->steps, s->steps_per_epoch));
     THAW_TRY(thaw_augment_parse(&plan->arena, stage->augment, &augment));
-    s->start = stage->cache ? thaw_graph_cut(e->graph) : 0;
-    if (s->start) {
-        const struct thaw_layout *out = &e->graph->nodes[s->start].out;
-        size_t views = stage->cache_views ? (size_t)stage->cache_views : 1;
-        size_t images = train * views + e->dataset->set_counts[THAW_SET_VAL];
-        s->cache_bytes = images * (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
-    }
+    s->steps = (int64_t)s->session.steps_per_epoch * stage->epochs;
+    if (!s->session.start)
+        return THAW_OK;
+    size_t views = stage->cache_views ? (size_t)stage->cache_views : 1;
+    s->cache_bytes =
+        image_bytes(e->graph, s->session.start) *
+        (e->dataset->set_counts[THAW_SET_TRAIN] * views + e->dataset->set_counts[THAW_SET_VAL]);
     return THAW_OK;
 }
 
@@ -94,32 +92,36 @@ static thaw_status plan_exec(const struct thaw_experiment *e,
 }
 
 static thaw_status plan_execs(const struct thaw_experiment *e, struct thaw_plan_stage *s) {
+    int batch = s->session.stage->batch, start = s->session.start;
     struct thaw_exec_options options = {
-        .batch = s->stage->batch, .start = s->start, .training = true, .loss = true};
+        .batch = batch, .start = start, .training = true, .loss = true};
     THAW_TRY(plan_exec(e, &options, &s->memory, &s->step_flops));
     options.training = false;
     THAW_TRY(plan_exec(e, &options, &s->evaluation, NULL));
-    if (!s->start)
+    if (!start)
         return THAW_OK;
-    struct thaw_exec_memory memory;
     struct thaw_exec_options cache = {
-        .batch = s->stage->batch, .keep = &s->start, .keep_count = 1, .only_keep = true};
-    THAW_TRY(plan_exec(e, &cache, &memory, &s->cache_flops));
-    const struct thaw_layout *out = &e->graph->nodes[s->start].out;
-    size_t image_bytes = (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
-    s->cache_flops *= (double)(s->cache_bytes / image_bytes) / s->stage->batch;
+        .batch = batch, .keep = &start, .keep_count = 1, .only_keep = true};
+    THAW_TRY(plan_exec(e, &cache, &s->caching, &s->cache_flops));
+    s->cache_flops *= (double)(s->cache_bytes / image_bytes(e->graph, start)) / batch;
     return THAW_OK;
 }
 
-static thaw_status plan_stage(const struct thaw_experiment *e, struct thaw_plan *plan,
-                              struct thaw_plan_stage *s) {
+static thaw_status plan_stage(const struct thaw_experiment *e, const struct thaw_stage *stage,
+                              struct thaw_plan *plan, struct thaw_plan_stage *s) {
+    int train_count = (int)e->dataset->set_counts[THAW_SET_TRAIN];
+    THAW_TRY(thaw_session_init(e->config, stage, e->graph, train_count, &s->session));
+    plan->stage_count++;
     THAW_TRY(plan_tensors(e, plan, s));
-    THAW_TRY(plan_steps(e, plan, s));
+    THAW_TRY(plan_images(e, plan, s));
     THAW_TRY(plan_execs(e, s));
-    size_t bytes = plan->parameter_bytes + s->memory.pool_bytes + s->memory.folded_bytes +
-                   s->evaluation.pool_bytes + s->evaluation.folded_bytes + s->optimizer_bytes;
+    size_t work_bytes = thaw_plan_exec_bytes(&s->memory) + thaw_plan_exec_bytes(&s->evaluation) +
+                        s->optimizer_bytes;
+    size_t caching_bytes = thaw_plan_exec_bytes(&s->caching);
+    size_t bytes =
+        plan->parameter_bytes + (work_bytes > caching_bytes ? work_bytes : caching_bytes);
     plan->peak_bytes = bytes > plan->peak_bytes ? bytes : plan->peak_bytes;
-    if (s->stage->epochs > 0)
+    if (stage->epochs > 0)
         thaw_stage_mark_trained(e->graph);
     return THAW_OK;
 }
@@ -135,11 +137,8 @@ static thaw_status make(const struct thaw_experiment *e, struct thaw_plan *plan)
     plan->stages = thaw_arena_array(&plan->arena, config->stage_count + 1, sizeof *plan->stages);
     if (!plan->stages)
         return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < config->stage_count; i++) {
-        plan->stages[i].stage = &config->stages[i];
-        THAW_TRY(plan_stage(e, plan, &plan->stages[i]));
-        plan->stage_count++;
-    }
+    for (size_t i = 0; i < config->stage_count; i++)
+        THAW_TRY(plan_stage(e, &config->stages[i], plan, &plan->stages[i]));
     return THAW_OK;
 }
 
@@ -154,6 +153,8 @@ thaw_status thaw_plan_make(struct thaw_experiment *experiment, struct thaw_plan 
 }
 
 void thaw_plan_finish(struct thaw_plan *plan) {
+    for (size_t i = 0; i < plan->stage_count; i++)
+        thaw_session_finish(&plan->stages[i].session);
     thaw_arena_finish(&plan->arena);
     *plan = (struct thaw_plan){0};
 }

@@ -4,10 +4,8 @@
 #ifndef THAW_TRAIN_PLAN_H
 #define THAW_TRAIN_PLAN_H
 
-#include "graph/exec.h"
 #include "train/experiment.h"
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/session.h"
 
 /* What becomes of one tensor in a stage. */
 struct thaw_plan_tensor {
@@ -19,20 +17,23 @@ struct thaw_plan_tensor {
 };
 
 struct thaw_plan_stage {
-    const struct thaw_stage *stage;
+    struct thaw_session session; /* stage, optimizer, schedule, steps of an epoch; not started */
     struct thaw_plan_tensor *tensors; /* one for each parameter of the graph */
     size_t trained_tensors, trained_values;
-    struct thaw_optimizer optimizer;
-    struct thaw_schedule schedule;
-    int start;          /* the node whose output is computed once; 0: no cache */
-    size_t cache_bytes; /* of that output, for every image and view */
-    int64_t steps_per_epoch, steps;
+    size_t cache_bytes; /* of session.start's output for every image and view; 0: no cache */
+    int64_t steps;
     struct thaw_exec_memory memory;     /* of training */
     struct thaw_exec_memory evaluation; /* of validation */
+    struct thaw_exec_memory caching;    /* of filling the cache, before the others */
     size_t optimizer_bytes;
     double step_flops;  /* of a training step: forward and backward */
     double cache_flops; /* of filling the cache */
 };
+
+/* Device memory of an executable. */
+static inline size_t thaw_plan_exec_bytes(const struct thaw_exec_memory *memory) {
+    return memory->pool_bytes + memory->folded_bytes;
+}
 
 struct thaw_plan {
     struct thaw_arena arena;
