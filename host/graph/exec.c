@@ -153,6 +153,13 @@ struct thaw_exec_node_info thaw_exec_node(const thaw_exec *exec, int node) {
     };
 }
 
+bool thaw_exec_conv_problem(const thaw_exec *exec, int node, enum thaw_conv_direction direction,
+                            struct thaw_conv_problem *ret_problem) {
+    const struct thaw_exec_item *item = &exec->items[node];
+    return thaw_exec_node(exec, node).runs && item->node->op->conv_problem &&
+           item->node->op->conv_problem(&item->call, direction, ret_problem);
+}
+
 /* ---- running -------------------------------------------------------------------------------- */
 
 static thaw_status clear_halo(const thaw_exec *exec, const struct thaw_layout *layout,

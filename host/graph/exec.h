@@ -63,6 +63,9 @@ struct thaw_exec_node_info {
     double flops;  /* of forward, per image */
 };
 struct thaw_exec_node_info thaw_exec_node(const thaw_exec *exec, int node);
+/* The convolution that a node runs in a direction; false when it runs none. */
+bool thaw_exec_conv_problem(const thaw_exec *exec, int node, enum thaw_conv_direction direction,
+                            struct thaw_conv_problem *ret_problem);
 /* Runs one node's forward or backward alone, for the bench: `backward` needs a run of both before.
  */
 thaw_status thaw_exec_run_node(thaw_exec *exec, int node, bool backward,

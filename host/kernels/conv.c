@@ -218,6 +218,10 @@ const char *thaw_conv_candidate_name(const thaw_conv *conv) {
     return conv->candidate->name;
 }
 
+const struct thaw_conv_problem *thaw_conv_get_problem(const thaw_conv *conv) {
+    return &conv->problem;
+}
+
 thaw_status thaw_conv_run(const thaw_conv *conv, const struct thaw_conv_run *run) {
     return conv->candidate->run(conv->device, &conv->problem, &conv->state, run);
 }

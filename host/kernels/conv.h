@@ -119,6 +119,7 @@ thaw_status thaw_conv_create(thaw_device *device, const struct thaw_conv_problem
 void thaw_conv_destroy(thaw_conv **conv);
 size_t thaw_conv_workspace_bytes(const thaw_conv *conv);
 const char *thaw_conv_candidate_name(const thaw_conv *conv);
+const struct thaw_conv_problem *thaw_conv_get_problem(const thaw_conv *conv);
 thaw_status thaw_conv_run(const thaw_conv *conv, const struct thaw_conv_run *run);
 
 #endif

@@ -1,9 +1,11 @@
 #include "kernels/gemm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "kernels/tuning.h"
 
 #define X(name) extern const struct thaw_gemm_candidate thaw_gemm_##name;
 #include "gemm_candidates.inc"
@@ -17,31 +19,53 @@ const struct thaw_gemm_candidate *const thaw_gemm_candidates[] = {
 const size_t thaw_gemm_candidate_count =
     sizeof thaw_gemm_candidates / sizeof thaw_gemm_candidates[0];
 
-static thaw_status find_by_name(const char *name, const struct thaw_gemm_candidate **ret_found) {
+void thaw_gemm_problem_key(const struct thaw_gemm_problem *problem,
+                           char ret_key[THAW_GEMM_KEY_SIZE]) {
+    snprintf(ret_key, THAW_GEMM_KEY_SIZE, "gemm %dx%dx%d%s%s%s", problem->m, problem->n, problem->k,
+             problem->transpose_a ? " transpose-a" : "", problem->transpose_b ? " transpose-b" : "",
+             problem->accumulate ? " accumulate" : "");
+}
+
+static const struct thaw_gemm_candidate *find(const char *name) {
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++)
+        if (strcmp(name, thaw_gemm_candidates[i]->name) == 0)
+            return thaw_gemm_candidates[i];
+    return NULL;
+}
+
+static thaw_status fail_unknown(const char *name) {
     const char *names[sizeof thaw_gemm_candidates / sizeof thaw_gemm_candidates[0]];
-    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++)
         names[i] = thaw_gemm_candidates[i]->name;
-        if (strcmp(name, names[i]) == 0) {
-            *ret_found = thaw_gemm_candidates[i];
-            return THAW_OK;
-        }
-    }
     const char *nearest = thaw_nearest(name, names, thaw_gemm_candidate_count);
     return thaw_fail(THAW_ERROR_INPUT, "unknown matrix product '%s'%s%s%s", name,
                      nearest ? "; did you mean '" : "", nearest ? nearest : "",
                      nearest ? "'?" : "");
 }
 
+/* The measured choice, or NULL. */
+static const struct thaw_gemm_candidate *remembered(thaw_device *device,
+                                                    const struct thaw_gemm_problem *problem) {
+    char key[THAW_GEMM_KEY_SIZE];
+    thaw_gemm_problem_key(problem, key);
+    const char *name = thaw_tuning_find(device, key);
+    return name ? find(name) : NULL;
+}
+
 thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
                              const char *forced, const struct thaw_gemm_candidate **ret_candidate) {
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
+    const struct thaw_gemm_candidate *choice = NULL;
     if (forced) {
-        const struct thaw_gemm_candidate *found = NULL;
-        THAW_TRY(find_by_name(forced, &found));
-        if (found->applies(problem, caps)) {
-            *ret_candidate = found;
-            return THAW_OK;
-        }
+        choice = find(forced);
+        if (!choice)
+            return fail_unknown(forced);
+    }
+    if (!choice || !choice->applies(problem, caps))
+        choice = remembered(device, problem);
+    if (choice && choice->applies(problem, caps)) {
+        *ret_candidate = choice;
+        return THAW_OK;
     }
     for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
         const struct thaw_gemm_candidate *candidate = thaw_gemm_candidates[i];

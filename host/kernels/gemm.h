@@ -40,6 +40,12 @@ struct thaw_gemm_candidate {
 extern const struct thaw_gemm_candidate *const thaw_gemm_candidates[];
 extern const size_t thaw_gemm_candidate_count;
 
+/* A text that names the problem, the key of remembered measurements: "gemm 64x3136x576 ...". Row
+ * strides are left out. */
+#define THAW_GEMM_KEY_SIZE 96
+void thaw_gemm_problem_key(const struct thaw_gemm_problem *problem,
+                           char ret_key[THAW_GEMM_KEY_SIZE]);
+
 /* As thaw_conv_select, for matrix products. */
 thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
                              const char *forced, const struct thaw_gemm_candidate **ret_candidate);

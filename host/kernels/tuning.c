@@ -165,3 +165,8 @@ thaw_status thaw_tuning_remember(thaw_device *device, const char *problem_key,
         return thaw_fail(THAW_ERROR_IO, "there is no cache directory to save a measurement in");
     return save(device, tuning);
 }
+
+const char *thaw_tuning_path(thaw_device *device) {
+    const struct tuning *tuning = tuning_of(device);
+    return tuning ? tuning->path : NULL;
+}

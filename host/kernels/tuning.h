@@ -23,4 +23,7 @@ const char *thaw_tuning_find(thaw_device *device, const char *problem_key);
 thaw_status thaw_tuning_remember(thaw_device *device, const char *problem_key,
                                  const char *candidate);
 
+/* The file that measurements of this device are kept in; NULL when there is no cache directory. */
+const char *thaw_tuning_path(thaw_device *device);
+
 #endif

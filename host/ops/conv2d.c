@@ -158,4 +158,5 @@ const struct thaw_op thaw_op_conv2d = {
     .forward = thaw_conv_op_forward,
     .backward = thaw_conv_op_backward,
     .release = thaw_conv_op_release,
+    .conv_problem = thaw_conv_op_problem,
 };

@@ -143,3 +143,12 @@ void thaw_conv_op_release(struct thaw_op_call *call) {
     free(state);
     call->state = NULL;
 }
+
+bool thaw_conv_op_problem(const struct thaw_op_call *call, enum thaw_conv_direction direction,
+                          struct thaw_conv_problem *ret_problem) {
+    const struct state *state = call->state;
+    if (!state->directions[direction])
+        return false;
+    *ret_problem = *thaw_conv_get_problem(state->directions[direction]);
+    return true;
+}

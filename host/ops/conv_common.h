@@ -17,5 +17,7 @@ thaw_status thaw_conv_op_prepare(struct thaw_op_call *call,
 thaw_status thaw_conv_op_forward(const struct thaw_op_call *call, const struct thaw_op_step *step);
 thaw_status thaw_conv_op_backward(const struct thaw_op_call *call, const struct thaw_op_step *step);
 void thaw_conv_op_release(struct thaw_op_call *call);
+bool thaw_conv_op_problem(const struct thaw_op_call *call, enum thaw_conv_direction direction,
+                          struct thaw_conv_problem *ret_problem);
 
 #endif

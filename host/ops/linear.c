@@ -80,4 +80,5 @@ const struct thaw_op thaw_op_linear = {
     .forward = thaw_conv_op_forward,
     .backward = thaw_conv_op_backward,
     .release = thaw_conv_op_release,
+    .conv_problem = thaw_conv_op_problem,
 };

@@ -129,6 +129,10 @@ struct thaw_op {
     void (*release)(struct thaw_op_call *call); /* NULL: nothing to free; accepts state == NULL */
     /* For activation ops: the parameter (slope) in attrs; NULL: 0. */
     float (*activation_parameter)(const void *attrs);
+    /* For ops that run convolutions, after prepare: the problem of a direction; false when the call
+     * has no use for that direction. NULL: no convolutions. */
+    bool (*conv_problem)(const struct thaw_op_call *call, enum thaw_conv_direction direction,
+                         struct thaw_conv_problem *ret_problem);
 };
 
 extern const struct thaw_op *const thaw_ops[];

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "kernels/conv.h"
+#include "kernels/gemm.h"
 #include "kernels/tuning.h"
 #include "support/device.h"
 
@@ -126,6 +127,32 @@ static void test_selection(void **state) {
     thaw_device_destroy(&device);
 }
 
+static void test_gemm_selection(void **state) {
+    (void)state;
+    thaw_device *device = open_device();
+    const struct thaw_gemm_candidate *usual = NULL, *choice = NULL;
+    struct thaw_gemm_problem problem = {
+        .m = 40, .n = 50, .k = 60, .transpose_b = true, .lda = 60, .ldb = 60, .ldc = 50};
+    char key[THAW_GEMM_KEY_SIZE];
+    thaw_gemm_problem_key(&problem, key);
+    assert_string_equal(key, "gemm 40x50x60 transpose-b");
+    assert_ok(thaw_gemm_select(device, &problem, NULL, &usual));
+    assert_string_not_equal(usual->name, "clblast"); /* the product is small */
+    assert_ok(thaw_tuning_remember(device, key, "clblast"));
+    assert_ok(thaw_gemm_select(device, &problem, NULL, &choice));
+    assert_string_equal(choice->name, "clblast");
+    assert_ok(thaw_gemm_select(device, &problem, usual->name, &choice));
+    assert_ptr_equal(choice, usual);
+    problem.transpose_b = false;
+    assert_ok(thaw_gemm_select(device, &problem, NULL, &choice));
+    assert_ptr_equal(choice, usual);
+    problem.transpose_b = true;
+    assert_ok(thaw_tuning_remember(device, key, "from a later version"));
+    assert_ok(thaw_gemm_select(device, &problem, NULL, &choice));
+    assert_ptr_equal(choice, usual);
+    thaw_device_destroy(&device);
+}
+
 int main(void) {
     setenv("THAW_CACHE", test_directory(), 1);
     thaw_log_set(take_warning, NULL);
@@ -133,6 +160,7 @@ int main(void) {
         cmocka_unit_test(test_remember),
         cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_gemm_selection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
