@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "core/memory.h"
 
 #define REFRESH_NS                                                                                 \
     50000000        /* how often opening looks at the interrupt flag and reports progress          \
@@ -133,6 +133,7 @@ static void decode(struct thaw_loader *loader, uint32_t index) {
 
 static void *work(void *user) {
     struct thaw_loader *loader = user;
+    bool has_decoded = false; /* an interrupt may come before the first photo */
     pthread_mutex_lock(&loader->lock);
     while (!loader->is_ending) {
         if (!loader->queue_count) {
@@ -140,13 +141,16 @@ static void *work(void *user) {
             continue;
         }
         uint32_t index = dequeue(loader);
-        if (loader->is_opening || loader->entries[index].uses)
+        if (loader->is_opening || loader->entries[index].uses) {
             decode(loader, index);
-        else
+            has_decoded = true;
+        } else {
             loader->entries[index].state = ABSENT; /* nobody wants it any more */
+        }
     }
     pthread_mutex_unlock(&loader->lock);
-    thaw_image_thread_finish();
+    if (has_decoded)
+        thaw_image_thread_finish();
     return NULL;
 }
 
@@ -174,20 +178,6 @@ static void end_workers(struct thaw_loader *loader) {
 }
 
 /* ---- opening ---------------------------------------------------------------------------------*/
-
-/* MemAvailable of Linux, which counts what the page cache would give back; else all of it. */
-static uint64_t free_memory(void) {
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
-    char line[128];
-    while (file && !kib && fgets(line, sizeof line, file))
-        sscanf(line, "MemAvailable: %llu kB", &kib);
-    if (file)
-        fclose(file);
-    if (kib)
-        return kib * 1024;
-    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static int core_count(void) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -353,7 +343,7 @@ thaw_status thaw_loader_open(const struct thaw_dataset *dataset,
     if (loader->options.workers > WORKERS_MAX)
         loader->options.workers = WORKERS_MAX;
     if (!loader->options.memory_bytes)
-        loader->options.memory_bytes = free_memory() / 2;
+        loader->options.memory_bytes = thaw_memory_available_bytes() / 2;
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->work, NULL);
     pthread_cond_init(&loader->changed, NULL);

@@ -2,46 +2,36 @@
 
 #include "core/file.h"
 #include "train/evaluate.h"
+#include "train/run_data.h"
 
 /* Everything that lives during the evaluation alone. */
 struct work {
     const struct thaw_evaluation_options *options;
-    struct thaw_config config;
-    struct thaw_dataset *dataset;
+    struct thaw_run_data own;
+    struct thaw_dataset *folder;        /* of options->data */
+    const struct thaw_dataset *dataset; /* one of them */
     thaw_loader *loader;
     thaw_augmenter *augmenter;
     thaw_exec *exec;
     int *labels;
 };
 
-/* The data of the run, with the split that the run wrote. */
-static thaw_status open_own_data(struct work *w, struct thaw_arena *arena,
-                                 struct thaw_dataset_config *config) {
-    const char *run = w->options->run;
-    if (!thaw_path_is_directory(run)) {
-        thaw_fail(THAW_ERROR_INPUT, "%s: is no run folder", run);
-        return thaw_hint(THAW_ERROR_INPUT,
-                         "give the folder that thaw train wrote, or --data DIR with "
-                         "photos to evaluate a model file on");
-    }
-    char *file = thaw_path_join(arena, run, "config.yaml");
-    char *split = thaw_path_join(arena, run, "split.csv");
-    if (!file || !split)
-        return THAW_ERROR_MEMORY;
-    THAW_TRY(thaw_config_load(file, NULL, 0, &w->config));
-    THAW_TRY(thaw_dataset_config_parse(arena, w->config.data, config));
-    THAW_TRY(thaw_dataset_open(config, &w->dataset));
-    return thaw_dataset_read_split(w->dataset, split);
-}
-
 static thaw_status open_data(struct work *w, const struct thaw_model_info *info,
-                             const struct thaw_input_spec *input, struct thaw_arena *arena) {
+                             const struct thaw_input_spec *input) {
     struct thaw_dataset_config config;
+    const char *run = w->options->run;
     if (w->options->data) {
         config = thaw_dataset_config_folder(w->options->data, info->classes, info->class_count);
-        THAW_TRY(thaw_dataset_open(&config, &w->dataset));
+        THAW_TRY(thaw_dataset_open(&config, &w->folder));
+        w->dataset = w->folder;
     } else {
-        THAW_TRY(open_own_data(w, arena, &config));
+        thaw_status status = thaw_run_data_open(run, NULL, 0, &w->own);
+        if (status != THAW_OK && !thaw_path_is_directory(run))
+            thaw_hint(status, "give the folder that thaw train wrote, or --data DIR with photos to "
+                              "evaluate a model file on");
+        THAW_TRY(status);
+        config = w->own.data;
+        w->dataset = w->own.dataset;
     }
     if (w->dataset->class_count != info->class_count)
         return thaw_fail(THAW_ERROR_INPUT, "%s: the data has %zu classes, the model %zu",
@@ -65,7 +55,7 @@ static thaw_status evaluate(struct work *w, thaw_device *device, struct thaw_eva
     const struct thaw_model_info *info = &e->model.info;
     struct thaw_input_spec input;
     THAW_TRY(thaw_input_spec_parse(thaw_yaml_get(info->document, "input"), NULL, &input));
-    THAW_TRY(open_data(w, info, &input, &e->arena));
+    THAW_TRY(open_data(w, info, &input));
     THAW_TRY(thaw_augmenter_create(device, &input, NULL, 0, &w->augmenter));
     struct thaw_exec_options options = {.batch = w->options->batch, .loss = true};
     THAW_TRY(thaw_exec_create(e->model.graph, &options, &w->exec));
@@ -95,8 +85,8 @@ thaw_status thaw_evaluate_run(thaw_device *device, const struct thaw_evaluation_
     thaw_exec_destroy(&w.exec);
     thaw_augmenter_destroy(&w.augmenter);
     thaw_loader_destroy(&w.loader);
-    thaw_dataset_destroy(&w.dataset);
-    thaw_config_finish(&w.config);
+    thaw_dataset_destroy(&w.folder);
+    thaw_run_data_finish(&w.own);
     if (status != THAW_OK)
         thaw_evaluation_finish(&e);
     else

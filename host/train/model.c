@@ -1,6 +1,8 @@
 #include "train/model.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +63,15 @@ thaw_status thaw_model_load_weights(struct thaw_graph *graph, const char *path,
     THAW_TRY(thaw_load_report_make(wanted, graph->param_count, weights, &options, report));
     THAW_TRY(thaw_load_report_check(report, path));
     return copy_loaded(graph, report, wanted);
+}
+
+thaw_status thaw_model_hash_file(const char *path, char ret_hash[THAW_MODEL_HASH_SIZE]) {
+    struct thaw_map map;
+    THAW_TRY(thaw_map_open(path, &map));
+    snprintf(ret_hash, THAW_MODEL_HASH_SIZE, "%016" PRIx64,
+             thaw_hash64(map.bytes, map.size_bytes, 0));
+    thaw_map_close(&map);
+    return THAW_OK;
 }
 
 /* ---- the model file's description ----------------------------------------------------------- */

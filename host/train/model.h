@@ -19,6 +19,10 @@ thaw_status thaw_model_load_weights(struct thaw_graph *graph, const char *path,
                                     const struct thaw_model_allow *allow,
                                     struct thaw_weights *weights, struct thaw_load_report *report);
 
+/* Names the content of a weights file: 16 hexadecimal digits, of XXH3. */
+#define THAW_MODEL_HASH_SIZE 17
+thaw_status thaw_model_hash_file(const char *path, char ret_hash[THAW_MODEL_HASH_SIZE]);
+
 /* What a model file says besides its tensors. */
 struct thaw_model_info {
     struct thaw_graph_options options; /* without caps */

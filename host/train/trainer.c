@@ -1,7 +1,6 @@
 /* The run: set-up, stages, files. */
 #include "train/trainer.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,14 +78,6 @@ static thaw_status set_class_weights(struct thaw_trainer *t) {
     return THAW_OK;
 }
 
-static thaw_status hash_file(const char *path, char ret_hash[17]) {
-    struct thaw_map map;
-    THAW_TRY(thaw_map_open(path, &map));
-    snprintf(ret_hash, 17, "%016" PRIx64, thaw_hash64(map.bytes, map.size_bytes, 0));
-    thaw_map_close(&map);
-    return THAW_OK;
-}
-
 /* Everything that can be wrong with the experiment is found before the photos are read. */
 static thaw_status set_up(struct thaw_trainer *t) {
     const struct thaw_config *config = t->config;
@@ -97,7 +88,7 @@ static thaw_status set_up(struct thaw_trainer *t) {
     t->dataset = t->experiment.dataset;
     t->graph = t->experiment.graph;
     if (config->weights) {
-        THAW_TRY(hash_file(config->weights, t->weights_hash));
+        THAW_TRY(thaw_model_hash_file(config->weights, t->weights_hash));
         if (t->events->on_load)
             t->events->on_load(t->events->user, config->weights, &t->experiment.report);
     }
