@@ -134,7 +134,7 @@ const struct thaw_command thaw_command_features = {
         "(training, validation and test set), in the data's order. `thaw plan` and\n"
         "`thaw bench --layers` show the names of nodes. Of a run, --set changes the data only.\n\n"
         "example:\n"
-        "  thaw features runs/solar-cells --at global_pool -o features.safetensors\n",
+        "  thaw features runs/solar-cells --at avgpool -o features.safetensors\n",
     .takes = THAW_TAKES_DEVICE | THAW_TAKES_SET | THAW_TAKES_JSON,
     .catches_interrupt = true,
     .min_arguments = 1,

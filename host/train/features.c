@@ -194,8 +194,8 @@ static thaw_status set_up(struct work *w, const char *path) {
     struct thaw_loader_options loading = source->loading;
     THAW_TRY(find_nodes(w));
     THAW_TRY(check_path(w, path));
-    THAW_TRY(check_names(source->dataset));
     THAW_TRY(reserve(w, &loading));
+    THAW_TRY(check_names(source->dataset));
     loading.interrupt = w->options->interrupted;
     loading.progress = on_decode;
     loading.progress_user = w;
