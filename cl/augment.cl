@@ -8,24 +8,29 @@
 //
 // A whole-number s gives exactly the source's pixel; pictures that are only cropped and mirrored skip the sums.
 // Sources are [height][width][C] of 8 bits, C 1 or 3, one after the other, and a byte more at the end; out is
-// [1][N][H+2P][W+2P][C], of which the interior is written. A work-item does RUN pixels of a row: the whole row on a
-// CPU, one elsewhere.
+// [1][N][H+2P][W+2P][C], or [C][N][H+2P][W+2P][1] on devices whose channel block is 1 (-DPLANES=1), of which the
+// interior is written. A work-item does RUN pixels of a row: the whole row on a CPU, one elsewhere.
 //
-// -DC, -DSIZE, -DRUN, and SCALE<c>, SHIFT<c>: v * SCALE + SHIFT normalises.
+// -DC, -DSIZE, -DRUN, -DPLANES, and SCALE<c>, SHIFT<c>: v * SCALE + SHIFT normalises.
 
 // A pixel as one vector; the fourth lane of a colour is whatever comes next in memory and goes nowhere.
 #if C == 3
 #define PIXEL float4
 #define READ(p) convert_float4(vload4(0, p))
-#define WRITE(v, p) vstore3((v).xyz, 0, p)
 #define SCALE (float4)(SCALE0, SCALE1, SCALE2, 0)
 #define SHIFT (float4)(SHIFT0, SHIFT1, SHIFT2, 0)
 #else
 #define PIXEL float
 #define READ(p) ((float)*(p))
-#define WRITE(v, p) (*(p) = (v))
 #define SCALE SCALE0
 #define SHIFT SHIFT0
+#endif
+
+// Where pixel x of a row and channel c of it lie; `plane` is the distance between channels when they are apart.
+#if PLANES
+#define AT(x, c) ((x) + (c) * plane)
+#else
+#define AT(x, c) ((x) * C + (c))
 #endif
 
 // The words of a picture's record (host/data/augmenter.c).
@@ -102,21 +107,33 @@ static inline PIXEL make_pixel(const struct picture *p, int x, int y) {
 }
 
 // A row of a plain picture: pixels in order or mirrored, colours as they are.
-static inline void copy_row(const struct picture *p, int first, int end, int y, global float *row) {
+static inline void copy_row(const struct picture *p, int first, int end, int y, global float *row, long plane) {
     const float *m = p->to_source;
     int step = (int)m[0] * C, line = (int)(m[4] * y + m[5]);
     global const uchar *from = p->pixels + (line * (p->right + 1) + (int)m[2]) * C;
     for (int x = first; x < end; x++) {
-        row[x * C] = from[x * step] * SCALE0 + SHIFT0;
+        row[AT(x, 0)] = from[x * step] * SCALE0 + SHIFT0;
 #if C == 3
-        row[x * C + 1] = from[x * step + 1] * SCALE1 + SHIFT1;
-        row[x * C + 2] = from[x * step + 2] * SCALE2 + SHIFT2;
+        row[AT(x, 1)] = from[x * step + 1] * SCALE1 + SHIFT1;
+        row[AT(x, 2)] = from[x * step + 2] * SCALE2 + SHIFT2;
 #endif
     }
 }
 
+static inline void write_pixel(PIXEL v, int x, global float *row, long plane) {
+#if C == 3 && PLANES
+    row[AT(x, 0)] = v.x;
+    row[AT(x, 1)] = v.y;
+    row[AT(x, 2)] = v.z;
+#elif C == 3
+    vstore3(v.xyz, x, row);
+#else
+    row[x] = v;
+#endif
+}
+
 kernel void augment(global const uchar *pixels, global const int *records, global float *out, int origin,
-                    int row_stride, int image_stride, int count) {
+                    int row_stride, int image_stride, long plane, int count) {
     int first = get_global_id(0) * RUN, y = get_global_id(1), n = get_global_id(2);
     if (first >= SIZE || y >= SIZE || n >= count)
         return;
@@ -126,14 +143,14 @@ kernel void augment(global const uchar *pixels, global const int *records, globa
     struct picture own = load_picture(pixels, record);
     global float *row = out + origin + (size_t)n * image_stride + (size_t)y * row_stride;
     if (record[PLAIN]) {
-        copy_row(&own, first, end, y, row);
+        copy_row(&own, first, end, y, row, plane);
     } else if (partner == n) {
         for (int x = first; x < end; x++)
-            WRITE(make_pixel(&own, x, y), row + x * C);
+            write_pixel(make_pixel(&own, x, y), x, row, plane);
     } else {
         struct picture other = load_picture(pixels, records + partner * RECORD);
         for (int x = first; x < end; x++)
-            WRITE(lambda * make_pixel(&own, x, y) + (1 - lambda) * make_pixel(&other, x, y),
-                  row + x * C);
+            write_pixel(lambda * make_pixel(&own, x, y) + (1 - lambda) * make_pixel(&other, x, y), x, row,
+                        plane);
     }
 }

@@ -93,9 +93,9 @@ struct thaw_augment_batch {
     uint32_t epoch; /* or the number of a view of the same photos */
     bool augment;   /* false: evaluation and prediction */
 };
-/* Writes images 0 .. count-1 of `out`, (N, C, size, size) with block = channels, the interior
- * only; the work is queued. `ret_partner` and `ret_lambda` (count each) tell how mixup has combined
- * the batch and may be NULL. */
+/* Writes images 0 .. count-1 of `out`, (N, C, size, size) with the device's block for input images,
+ * the interior only; the work is queued. `ret_partner` and `ret_lambda` (count each) tell how mixup
+ * has combined the batch and may be NULL. */
 thaw_status thaw_augmenter_run(thaw_augmenter *augmenter, const struct thaw_augment_batch *batch,
                                const struct thaw_tensor *out, int *ret_partner, float *ret_lambda);
 

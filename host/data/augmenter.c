@@ -45,12 +45,18 @@ static thaw_status reserve(thaw_device *device, struct staging *staging, size_t 
     return THAW_OK;
 }
 
+/* The channel block of a network's input on this device (tensor/tensor.h). */
+static int input_block(const thaw_augmenter *augmenter) {
+    return thaw_device_get_caps(augmenter->device)->block == 1 ? 1 : augmenter->spec.image.channels;
+}
+
 static thaw_status build(thaw_augmenter *augmenter) {
     struct thaw_defines defines = {0};
     const struct thaw_input_spec *spec = &augmenter->spec;
     thaw_define_int(&defines, "C", spec->image.channels);
     thaw_define_int(&defines, "SIZE", spec->size);
     thaw_define_int(&defines, "RUN", augmenter->run);
+    thaw_define_int(&defines, "PLANES", input_block(augmenter) < spec->image.channels);
     for (int c = 0; c < spec->image.channels; c++) {
         char name[16] = "SCALE0";
         name[5] = (char)('0' + c);
@@ -175,7 +181,7 @@ static thaw_status check(const thaw_augmenter *augmenter, const struct thaw_augm
                          const struct thaw_tensor *out) {
     const struct thaw_layout *l = &out->layout;
     int channels = augmenter->spec.image.channels, size = augmenter->spec.size;
-    if (l->c != channels || l->block != channels || l->h != size || l->w != size ||
+    if (l->c != channels || l->block != input_block(augmenter) || l->h != size || l->w != size ||
         batch->count > l->n)
         return thaw_fail(THAW_ERROR_INPUT,
                          "%d pictures of %d x %d x %d do not fit a tensor (%d, %d, %d, %d)",
@@ -202,5 +208,6 @@ thaw_status thaw_augmenter_run(thaw_augmenter *augmenter, const struct thaw_augm
                        THAW_ARG_BUFFER(augmenter->pixels.buffer),
                        THAW_ARG_BUFFER(augmenter->records.buffer), THAW_ARG_BUFFER(out->buffer),
                        THAW_ARG_INT(thaw_layout_origin(l)), THAW_ARG_INT(thaw_layout_row_stride(l)),
-                       THAW_ARG_INT(thaw_layout_image_stride(l)), THAW_ARG_INT(batch->count));
+                       THAW_ARG_INT(thaw_layout_image_stride(l)),
+                       THAW_ARG_LONG(thaw_layout_block_stride(l)), THAW_ARG_INT(batch->count));
 }

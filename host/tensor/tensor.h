@@ -5,11 +5,11 @@
  *   weights      [O/BO][I/BI][KH][KW][BI][BO]
  *
  * B ("block") is the device's channel block, except that the network's input image, when it has
- * fewer than 4 channels (RGB, grey), has B = C. The P ("halo") pixels around each map are zero at
- * all times, so that convolutions need no border code; lanes of the last block past C are zero at
- * all times too. Kernels that write a tensor write its interior, and keep both promises. N in the
- * strides is the allocated batch; a step may use fewer images. Index arithmetic in kernels:
- * cl/common.cl. */
+ * fewer than 4 channels (RGB, grey) on a device whose block is not 1, has B = C. The P ("halo")
+ * pixels around each map are zero at all times, so that convolutions need no border code; lanes of
+ * the last block past C are zero at all times too. Kernels that write a tensor write its interior,
+ * and keep both promises. N in the strides is the allocated batch; a step may use fewer images.
+ * Index arithmetic in kernels: cl/common.cl. */
 #ifndef THAW_TENSOR_TENSOR_H
 #define THAW_TENSOR_TENSOR_H
 
