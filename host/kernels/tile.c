@@ -6,7 +6,8 @@
 
 /* Large tiles read less per sum, small ones waste less at the edges and fill more compute units.
  * `cost` is the price of a sum relative to the largest tile: the reads of local memory per
- * multiply-add, (rows + columns) / (rows * columns), next to the multiply-add itself. */
+ * multiply-add, (rows + columns) / (rows * columns), next to the multiply-add itself. The kernels
+ * want group_x * group_y to be a multiple of height, width and depth. */
 static const struct {
     struct thaw_tile tile;
     double cost;
@@ -16,6 +17,7 @@ static const struct {
     {{16, 16, 4, 4, 16}, 1.2}, /* 64 x 64 */
     {{16, 8, 4, 8, 16}, 1.15}, /* 32 x 128 */
     {{8, 8, 4, 4, 16}, 1.3},   /* 32 x 32 */
+    {{8, 4, 4, 4, 16}, 1.5},   /* 16 x 32: the kernel limit that Mesa 22.3 reports, a sub-group */
 };
 #define TILE_COUNT (sizeof tiles / sizeof tiles[0])
 

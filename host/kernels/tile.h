@@ -7,7 +7,7 @@
 #include "cl/cl.h"
 
 /* No tile has a smaller work-group. */
-#define THAW_TILE_GROUP_MIN 64
+#define THAW_TILE_GROUP_MIN 32
 
 struct thaw_tile {
     int group_x, group_y; /* x runs along the columns */

@@ -65,6 +65,14 @@ static const struct shape dense[] = {
     {3, 2, 17, 3, 5, 100, 3, 5, 1, 1, 0, 1, 1},
 };
 
+/* The GPU candidates choose their tiles by the allocated batch: on two compute units 128 x 128,
+ * 64 x 128, 32 x 128 and 64 x 64 for forward. Used images are few. */
+static const struct shape tiled[] = {
+    {40, 1, 128, 8, 8, 128, 3, 3, 1, 1, 1, 1, 0}, {40, 1, 64, 8, 8, 64, 3, 3, 2, 1, 1, 1, 0},
+    {40, 3, 130, 7, 7, 130, 1, 1, 1, 1, 0, 1, 0}, {5, 2, 192, 8, 8, 192, 1, 1, 1, 1, 0, 1, 1},
+    {7, 7, 33, 15, 15, 66, 3, 3, 2, 1, 1, 1, 0},
+};
+
 static const struct shape grouped[] = {
     /* depthwise */
     {2, 2, 16, 14, 14, 16, 3, 3, 1, 1, 1, 16, 0},
@@ -447,6 +455,7 @@ static void test_dense_block_8(void **state) {
 static void test_dense_block_1(void **state) {
     (void)state;
     check_shapes(1, dense, COUNT(dense), 1);
+    check_shapes(1, tiled, COUNT(tiled), 1);
 }
 
 static void test_grouped_block_16(void **state) {

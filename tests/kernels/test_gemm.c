@@ -69,13 +69,14 @@ static double *reference(const struct thaw_gemm_problem *p, const struct matrix 
     return expected;
 }
 
-/* Prepared for a product that is a little larger, as the contract allows. */
+/* Prepared for a product with `more_m` more rows and `more_n` more columns, as the contract allows.
+ */
 static void run_candidate(const struct thaw_gemm_candidate *candidate,
-                          const struct thaw_gemm_problem *problem, const struct matrix *a,
-                          const struct matrix *b, const struct matrix *c) {
+                          const struct thaw_gemm_problem *problem, int more_m, int more_n,
+                          const struct matrix *a, const struct matrix *b, const struct matrix *c) {
     struct thaw_gemm_problem larger = *problem;
-    larger.m += 3;
-    larger.n += 5;
+    larger.m += more_m;
+    larger.n += more_n;
     larger.k += 1;
     const struct thaw_gemm_candidate *selected = NULL;
     assert_ok(thaw_gemm_select(device, &larger, candidate->name, &selected));
@@ -99,7 +100,8 @@ static void run_candidate(const struct thaw_gemm_candidate *candidate,
     thaw_buffer_destroy(&run.workspace);
 }
 
-static void check(const struct thaw_gemm_candidate *candidate, int m, int n, int k, int variant) {
+static void check_larger(const struct thaw_gemm_candidate *candidate, int m, int n, int k,
+                         int variant, int more_m, int more_n) {
     bool ta = variant & 1, tb = variant & 2, accumulate = variant & 4, apart = variant & 8;
     struct matrix a, b, c;
     matrix_create(&a, ta ? k : m, ta ? m : k, apart ? 3 : 0, apart ? 2 : 0, 1);
@@ -115,7 +117,7 @@ static void check(const struct thaw_gemm_candidate *candidate, int m, int n, int
                                         .ldc = (int)c.stride,
                                         .accumulate = accumulate};
     double *expected = reference(&problem, &a, &b, &c);
-    run_candidate(candidate, &problem, &a, &b, &c);
+    run_candidate(candidate, &problem, more_m, more_n, &a, &b, &c);
     float *actual = malloc(c.size * sizeof(float));
     assert_non_null(actual);
     assert_ok(thaw_buffer_read(device, c.buffer, 0, actual, c.size * sizeof(float)));
@@ -139,6 +141,10 @@ static void check(const struct thaw_gemm_candidate *candidate, int m, int n, int
     matrix_destroy(&c);
 }
 
+static void check(const struct thaw_gemm_candidate *candidate, int m, int n, int k, int variant) {
+    check_larger(candidate, m, n, k, variant, 3, 5);
+}
+
 static const int shapes[][3] = {{1, 1, 1},     {1, 7, 3},    {5, 1, 2},      {2, 3, 1},
                                 {3, 5, 17},    {13, 31, 15}, {14, 32, 16},   {15, 33, 17},
                                 {7, 17, 12},   {6, 16, 8},   {29, 63, 13},   {63, 65, 31},
@@ -156,6 +162,33 @@ static void candidates_agree_with_reference(void **state) {
             for (int variant = 0; variant < 16; variant++)
                 check(candidate, shapes[s][0], shapes[s][1], shapes[s][2], variant);
     }
+}
+
+/* Sizes for which this device takes each of the tiles: prepared for them, run at a tile's edges. */
+static void every_tile_agrees_with_reference(void **state) {
+    (void)state;
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
+    const struct thaw_gemm_candidate *tiled = NULL;
+    struct thaw_gemm_problem any = {1, 1, 1, false, false, 1, 1, 1, false};
+    assert_ok(thaw_gemm_select(device, &any, "tiled", &tiled));
+    assert_string_equal(tiled->name, "tiled");
+    size_t seen[16] = {0}, count = 0;
+    for (int m = 32; m <= 512 && count < 16; m += 32)
+        for (int n = 32; n <= 512 && count < 16; n += 32) {
+            struct thaw_tile tile = thaw_tile_choose((size_t)m + 192, (size_t)n + 192, 1,
+                                                     caps->max_work_group_size, caps);
+            size_t height = thaw_tile_height(&tile), width = thaw_tile_width(&tile), i = 0;
+            while (i < count && seen[i] != height * 1024 + width)
+                i++;
+            if (i < count)
+                continue;
+            seen[count++] = height * 1024 + width;
+            for (int variant = 0; variant < (test_small() ? 1 : 8); variant++) {
+                int h = (int)height + variant % 3 - 1, w = (int)width + variant / 3 - 1;
+                check_larger(tiled, h, w, 19, variant, m + 192 - h, n + 192 - w);
+            }
+        }
+    assert_true(test_small() || count >= 2);
 }
 
 static void selection_answers_every_name(void **state) {
@@ -201,13 +234,17 @@ static void defaults_of_a_gpu(void **state) {
 /* Tiles never exceed what the device can run, and shrink until they fit. */
 static void tiles_fit_the_device(void **state) {
     (void)state;
-    for (size_t group = 64; group <= 1024; group *= 2)
+    for (size_t group = 32; group <= 1024; group *= 2)
         for (size_t n = 1; n < 100000; n = n * 3 + 1) {
             struct thaw_device_caps caps = {
                 .compute_units = 16, .max_work_group_size = group, .local_memory_bytes = 16384};
             assert_true(thaw_tile_possible(&caps));
             struct thaw_tile tile = thaw_tile_choose(n, 100, 1, group, &caps);
-            assert_true((size_t)(tile.group_x * tile.group_y) <= group);
+            size_t items = (size_t)(tile.group_x * tile.group_y);
+            assert_true(items <= group);
+            assert_int_equal(items % thaw_tile_height(&tile), 0);
+            assert_int_equal(items % thaw_tile_width(&tile), 0);
+            assert_int_equal(items % (size_t)tile.depth, 0);
             assert_true((thaw_tile_height(&tile) + thaw_tile_width(&tile)) * (size_t)tile.depth *
                             sizeof(float) <=
                         16384);
@@ -219,6 +256,7 @@ static void tiles_fit_the_device(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(candidates_agree_with_reference),
+        cmocka_unit_test(every_tile_agrees_with_reference),
         cmocka_unit_test(selection_answers_every_name),
         cmocka_unit_test(defaults_of_a_gpu),
         cmocka_unit_test(tiles_fit_the_device),
