@@ -1,4 +1,7 @@
 #include "core/error.h"
+#undef thaw_fail
+#undef thaw_context
+#undef thaw_hint
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -21,6 +21,19 @@ thaw_status thaw_context(thaw_status status, const char *format, ...) THAW_PRINT
 /* Sets the hint that goes with the recorded message; returns `status`. No-op for THAW_OK. */
 thaw_status thaw_hint(thaw_status status, const char *format, ...) THAW_PRINTF(2, 3);
 
+/* The static analyzer does not see that these return the status that they are given. */
+#ifdef __clang_analyzer__
+#define THAW_SAME_STATUS(function, status, ...)                                                    \
+    ({                                                                                             \
+        thaw_status same_ = (status);                                                              \
+        (function)(same_, __VA_ARGS__);                                                            \
+        same_;                                                                                     \
+    })
+#define thaw_fail(status, ...) THAW_SAME_STATUS(thaw_fail, status, __VA_ARGS__)
+#define thaw_context(status, ...) THAW_SAME_STATUS(thaw_context, status, __VA_ARGS__)
+#define thaw_hint(status, ...) THAW_SAME_STATUS(thaw_hint, status, __VA_ARGS__)
+#endif
+
 /* Copies message and hint out, to bring them to another thread with thaw_fail + thaw_hint. */
 #define THAW_ERROR_SIZE 2048
 

@@ -118,7 +118,7 @@ static thaw_status expand_alias(struct parse *parse, const yaml_event_t *event, 
     const char *name = (const char *)event->data.alias.anchor;
     thaw_yaml place = place_of(parse, event->start_mark);
     size_t i = parse->anchor_count;
-    while (i > 0 && strcmp(parse->anchors[i - 1].name, name))
+    while (i > 0 && strcmp(parse->anchors[i - 1].name, name) != 0)
         i--;
     if (i == 0)
         return thaw_yaml_fail(&place, "unknown anchor '*%s': none before it is complete", name);

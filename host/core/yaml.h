@@ -51,6 +51,10 @@ thaw_status thaw_yaml_fail_unknown(const thaw_yaml *node, const char *what, cons
 /* "a mapping", "a sequence", "a single value" or "nothing" (null), for messages. */
 const char *thaw_yaml_kind_name(const thaw_yaml *node);
 
+#ifdef __clang_analyzer__
+#define thaw_yaml_fail(...) ((thaw_yaml_fail)(__VA_ARGS__), THAW_ERROR_INPUT)
+#endif
+
 /* Typed reads: wrong kind or range fails at the node's place, saying what was expected. A text is
  * any scalar but null. An infinite bound, or one at the end of int's range, is none; NaN and
  * infinity are never numbers. */
@@ -99,12 +103,6 @@ thaw_status thaw_yaml_set(struct thaw_arena *arena, thaw_yaml *root, const char 
 /* Sets `key` of a mapping to `value`, replacing or appending. */
 thaw_status thaw_yaml_put(struct thaw_arena *arena, thaw_yaml *map, const char *key,
                           thaw_yaml *value);
-
-/* A deep copy in which each "${name}" inside a scalar (keys too) is replaced by the scalar `name`
- * of the mapping `variables`; an unknown name is an error at its place. "$${" stays as "${". A
- * scalar that is one "${name}" and nothing else is a number, bool or null if the variable is. */
-thaw_status thaw_yaml_substitute(struct thaw_arena *arena, const thaw_yaml *node,
-                                 const thaw_yaml *variables, thaw_yaml **ret_copy);
 
 /* Appends `node` as YAML block text that parses back to the same tree; short sequences and mappings
  * of scalars are on one line. Sets `text->failed` when out of memory or when a text is not UTF-8.

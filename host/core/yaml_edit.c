@@ -62,7 +62,7 @@ thaw_status thaw_yaml_append(struct thaw_arena *arena, thaw_yaml *node, thaw_yam
 /* The position of `key`, or `map->count`. */
 static size_t find_key(const thaw_yaml *map, const char *key) {
     size_t i = 0;
-    while (i < map->count && strcmp(map->keys[i]->text, key))
+    while (i < map->count && strcmp(map->keys[i]->text, key) != 0)
         i++;
     return i;
 }
@@ -134,7 +134,7 @@ static thaw_status find_slot(struct thaw_arena *arena, thaw_yaml *node, const th
     if (node->kind == THAW_YAML_SCALAR)
         return thaw_yaml_fail(key, "cannot set '%s' inside the value '%s': it is no mapping",
                               key->text, node->text);
-    size_t i = node->count;
+    size_t i;
     if (node->kind == THAW_YAML_SEQUENCE) {
         char *end;
         errno = 0;
@@ -193,98 +193,6 @@ thaw_status thaw_yaml_set(struct thaw_arena *arena, thaw_yaml *root, const char 
     for (size_t i = 0; i < count; i++)
         THAW_TRY(find_slot(arena, *slot, keys[i], &slot));
     *slot = value;
-    return THAW_OK;
-}
-
-/* ---- Substitution ---------------------------------------------------------------------------- */
-
-/* The scalar that "${...}" at the start of `mark` stands for. */
-static thaw_status find_variable(struct thaw_arena *arena, const thaw_yaml *node, const char *mark,
-                                 const thaw_yaml *variables, const thaw_yaml **ret_value) {
-    const char *end = strchr(mark, '}');
-    if (!end)
-        return thaw_yaml_fail(node, "'%s': expected '}' after '%s'", node->text, mark);
-    char *name = thaw_arena_copy_bytes(arena, mark + 2, (size_t)(end - mark - 2));
-    if (!name)
-        return THAW_ERROR_MEMORY;
-    const thaw_yaml *value = thaw_yaml_get(variables, name);
-    if (!value) {
-        size_t count = variables && variables->kind == THAW_YAML_MAPPING ? variables->count : 0;
-        const char **names = thaw_arena_array(arena, count, sizeof(char *));
-        if (!names)
-            return THAW_ERROR_MEMORY;
-        for (size_t i = 0; i < count; i++)
-            names[i] = variables->keys[i]->text;
-        return thaw_yaml_fail_unknown(node, "variable", name, names, count);
-    }
-    if (value->kind != THAW_YAML_SCALAR)
-        return thaw_yaml_fail(node, "variable '%s' is %s; expected a single value", name,
-                              thaw_yaml_kind_name(value));
-    *ret_value = value;
-    return THAW_OK;
-}
-
-/* The next "${" of `text` that is not part of "$${", or NULL; copies what stands before it. */
-static const char *copy_until_mark(struct thaw_text *copy, const char *text) {
-    for (;;) {
-        const char *mark = strstr(text, "${");
-        if (!mark) {
-            thaw_text_append(copy, "%s", text);
-            return NULL;
-        }
-        bool escaped = mark > text && mark[-1] == '$';
-        thaw_text_append_bytes(copy, text, (size_t)(mark - text) - escaped);
-        if (!escaped)
-            return mark;
-        thaw_text_append_bytes(copy, "${", 2);
-        text = mark + 2;
-    }
-}
-
-static thaw_status substitute_scalar(struct thaw_arena *arena, thaw_yaml *node,
-                                     const thaw_yaml *variables) {
-    struct thaw_text text = {0};
-    thaw_status status = THAW_OK;
-    bool quoted = node->quoted;
-    const char *rest = node->text, *mark;
-    while ((mark = copy_until_mark(&text, rest))) {
-        const thaw_yaml *value = NULL;
-        THAW_TRY_GOTO(status, done, find_variable(arena, node, mark, variables, &value));
-        thaw_text_append(&text, "%s", value->text);
-        rest = strchr(mark, '}') + 1;
-        if (mark == node->text && !*rest)
-            quoted = value->quoted; /* the quotes of "${stride}" belong to YAML, not to the value */
-    }
-    char *copy = text.failed ? NULL : thaw_arena_copy(arena, text.text);
-    if (!copy)
-        status = thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    else
-        node->text = copy;
-    node->quoted = quoted;
-done:
-    thaw_text_finish(&text);
-    return status;
-}
-
-/* In place, on a tree that is ours. */
-static thaw_status substitute_tree(struct thaw_arena *arena, thaw_yaml *node,
-                                   const thaw_yaml *variables) {
-    if (node->kind == THAW_YAML_SCALAR)
-        return strstr(node->text, "${") ? substitute_scalar(arena, node, variables) : THAW_OK;
-    for (size_t i = 0; i < node->count; i++) {
-        if (node->kind == THAW_YAML_MAPPING)
-            THAW_TRY(substitute_tree(arena, node->keys[i], variables));
-        THAW_TRY(substitute_tree(arena, node->items[i], variables));
-    }
-    return node->kind == THAW_YAML_MAPPING ? thaw_yaml_check_keys(arena, node) : THAW_OK;
-}
-
-thaw_status thaw_yaml_substitute(struct thaw_arena *arena, const thaw_yaml *node,
-                                 const thaw_yaml *variables, thaw_yaml **ret_copy) {
-    thaw_yaml *copy = NULL;
-    THAW_TRY(thaw_yaml_copy(arena, node, &copy));
-    THAW_TRY(substitute_tree(arena, copy, variables));
-    *ret_copy = copy;
     return THAW_OK;
 }
 

@@ -10,6 +10,7 @@
 
 /* ---- Complaints ------------------------------------------------------------------------------ */
 
+#undef thaw_yaml_fail /* the analyzer's, of the header */
 thaw_status thaw_yaml_fail(const thaw_yaml *node, const char *format, ...) {
     char text[THAW_ERROR_SIZE];
     va_list args;
@@ -250,7 +251,7 @@ thaw_status thaw_yaml_only(const thaw_yaml *map, const char *const *names, size_
         return fail_type(map, NULL, "a mapping");
     for (size_t i = 0; i < map->count; i++) {
         size_t j = 0;
-        while (j < count && strcmp(map->keys[i]->text, names[j]))
+        while (j < count && strcmp(map->keys[i]->text, names[j]) != 0)
             j++;
         if (j == count)
             return thaw_yaml_fail_unknown(map->keys[i], "key", map->keys[i]->text, names, count);

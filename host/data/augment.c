@@ -83,7 +83,7 @@ static thaw_status parse_item(struct thaw_arena *arena, const thaw_yaml *item,
         return thaw_yaml_fail(item, "expected an augmentation: a name, or {name: parameters}");
     const thaw_yaml *name = is_bare ? item : item->keys[0];
     size_t index = 0;
-    while (index < COUNT && strcmp(name->text, names[index]))
+    while (index < COUNT && strcmp(name->text, names[index]) != 0)
         index++;
     if (index == COUNT)
         return thaw_yaml_fail_unknown(name, "augmentation", name->text, names, COUNT);

@@ -57,12 +57,11 @@ static thaw_status build(thaw_augmenter *augmenter) {
     thaw_define_int(&defines, "SIZE", spec->size);
     thaw_define_int(&defines, "RUN", augmenter->run);
     thaw_define_int(&defines, "PLANES", input_block(augmenter) < spec->image.channels);
-    for (int c = 0; c < spec->image.channels; c++) {
-        char name[16] = "SCALE0";
-        name[5] = (char)('0' + c);
-        thaw_define_float(&defines, name, 1 / (255 * (double)spec->std[c]));
-        memcpy(name, "SHIFT", 5);
-        thaw_define_float(&defines, name, -(double)spec->mean[c] / (double)spec->std[c]);
+    for (int c = 0; c < spec->image.channels && c < THAW_INPUT_CHANNELS_MAX; c++) {
+        static const char *const scale[] = {"SCALE0", "SCALE1", "SCALE2"};
+        static const char *const shift[] = {"SHIFT0", "SHIFT1", "SHIFT2"};
+        thaw_define_float(&defines, scale[c], 1 / (255 * (double)spec->std[c]));
+        thaw_define_float(&defines, shift[c], -(double)spec->mean[c] / (double)spec->std[c]);
     }
     return thaw_kernel_get(augmenter->device, "augment.cl", "augment", defines.text,
                            &augmenter->kernel);
@@ -127,14 +126,15 @@ static thaw_status upload_pixels(thaw_augmenter *augmenter,
 
 /* Whether the picture is only cropped and mirrored: the kernel has a short way for it. */
 static bool is_plain(const struct thaw_augment_sample *sample, const struct thaw_image *image) {
-    static const double identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
+    bool same_colours = true;
+    for (int i = 0; i < 12; i++)
+        same_colours &= sample->colour[i] == (i % 5 == 0 ? 1 : 0);
     const double *m = sample->to_source;
     double x0 = m[2], y0 = m[5]; /* of the input's first and last pixel */
     double x1 = m[0] * (sample->size - 1) + x0, y1 = m[4] * (sample->size - 1) + y0;
     return fabs(m[0]) == 1 && m[1] == 0 && m[3] == 0 && fabs(m[4]) == 1 && x0 == floor(x0) &&
            y0 == floor(y0) && fmin(x0, x1) >= 0 && fmax(x0, x1) < image->width &&
-           fmin(y0, y1) >= 0 && fmax(y0, y1) < image->height &&
-           memcmp(sample->colour, identity, sizeof identity) == 0 &&
+           fmin(y0, y1) >= 0 && fmax(y0, y1) < image->height && same_colours &&
            sample->erase[2] <= sample->erase[0] && sample->partner == sample->index;
 }
 

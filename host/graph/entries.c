@@ -367,6 +367,7 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
     bool named = false;
     if (value->kind == THAW_YAML_MAPPING)
         THAW_TRY(read_named_op(value, &entry, &named));
+    const struct thaw_op *own = thaw_op_find(key);
     const struct thaw_op *scalar =
         value->kind == THAW_YAML_SCALAR ? thaw_op_find(value->text) : NULL;
     if (named) {
@@ -374,8 +375,8 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
     } else if (scalar) { /* before the next: in `avgpool: global` both are ops */
         entry.name = key;
         entry.op = scalar;
-    } else if (thaw_op_find(key)) {
-        entry.op = thaw_op_find(key);
+    } else if (own) {
+        entry.op = own;
         if (value->kind == THAW_YAML_SEQUENCE)
             entry.inputs = value;
         else
@@ -444,7 +445,7 @@ static thaw_status build_entry(struct thaw_builder *builder, struct thaw_scope *
     }
     const char *name = entry.name;
     if (!name)
-        THAW_TRY(automatic_name(builder, scope, entry.op->type, &name));
+        THAW_TRY(automatic_name(builder, scope, entry.op ? entry.op->type : "", &name));
     if (name_is_taken(scope, name))
         return thaw_yaml_fail(item, "there is already a node '%s' here", name);
 

@@ -69,7 +69,7 @@ void thaw_exec_destroy(thaw_exec **exec_pointer) {
     thaw_exec *exec = exec_pointer ? *exec_pointer : NULL;
     if (!exec)
         return;
-    for (int i = 0; i < exec->count; i++) {
+    for (int i = 0; exec->items && i < exec->count; i++) {
         struct thaw_exec_item *item = &exec->items[i];
         if (item->node && item->node->op && item->node->op->release)
             item->node->op->release(&item->call);

@@ -43,10 +43,10 @@ static thaw_status check_options(const struct thaw_load_options *options, struct
     for (size_t i = 0; i < weights->count; i++)
         file[i] = weights->items[i].name;
     THAW_TRY(
-        check_patterns(&options->allow_missing, "allow_missing", model, wanted_count, "model"));
+        check_patterns(&options->allow_missing, "allow.missing", model, wanted_count, "model"));
     THAW_TRY(
-        check_patterns(&options->allow_mismatch, "allow_mismatch", model, wanted_count, "model"));
-    return check_patterns(&options->allow_unexpected, "allow_unexpected", file, weights->count,
+        check_patterns(&options->allow_mismatch, "allow.mismatch", model, wanted_count, "model"));
+    return check_patterns(&options->allow_unexpected, "allow.unexpected", file, weights->count,
                           "weights file");
 }
 
@@ -201,9 +201,9 @@ thaw_status thaw_load_report_check(const struct thaw_load_report *report, const 
     append_nearest(&text, missing, unexpected);
     append_refused(&text, mismatched, "of another shape");
     append_refused(&text, unexpected, "of the file not in the model");
-    thaw_text_append(&allow, "%s%s%s", missing->refused ? ", allow_missing" : "",
-                     mismatched->refused ? ", allow_mismatch" : "",
-                     unexpected->refused ? ", allow_unexpected" : "");
+    thaw_text_append(&allow, "%s%s%s", missing->refused ? ", allow.missing" : "",
+                     mismatched->refused ? ", allow.mismatch" : "",
+                     unexpected->refused ? ", allow.unexpected" : "");
     thaw_status status = THAW_ERROR_INPUT;
     if (text.failed || allow.failed || !text.text || !allow.text)
         status = thaw_fail(THAW_ERROR_MEMORY, "out of memory");
@@ -211,7 +211,7 @@ thaw_status thaw_load_report_check(const struct thaw_load_report *report, const 
         status = thaw_hint(
             thaw_fail(status, "%s: the weights do not fit the model: %s", file, text.text),
             "if that is meant, list the names, or patterns such as '*.bias', under "
-            "%s of the weights",
+            "model: %s",
             allow.text + 2);
     thaw_text_finish(&text);
     thaw_text_finish(&allow);

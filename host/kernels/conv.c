@@ -191,7 +191,7 @@ thaw_status thaw_conv_create(thaw_device *device, const struct thaw_conv_problem
     conv->device = device;
     conv->candidate = candidate;
     conv->problem = *problem;
-    if (candidate->workspace_bytes)
+    if (candidate->workspace_bytes) // NOLINT(clang-analyzer-core.NullDereference): set on success
         conv->workspace_bytes = candidate->workspace_bytes(problem, thaw_device_get_caps(device));
     thaw_status status = candidate->prepare(device, problem, &conv->state);
     if (status != THAW_OK) {

@@ -106,8 +106,8 @@ static thaw_status load_extended(struct thaw_arena *arena, const char *path, int
  */
 static thaw_status expand_regime(struct thaw_arena *arena, thaw_yaml **document) {
     const thaw_yaml *regime = thaw_yaml_get(*document, "regime");
-    const char *name;
-    thaw_yaml *preset, *merged;
+    const char *name = NULL;
+    thaw_yaml *preset = NULL, *merged = NULL;
     if (!regime || thaw_yaml_is_null(regime))
         return THAW_OK;
     THAW_TRY(thaw_yaml_string(regime, &name));
@@ -153,7 +153,7 @@ static thaw_status read_model(struct thaw_config *config, const thaw_yaml *root)
         return thaw_yaml_fail(root, "an experiment needs `model: {graph: NAME, weights: FILE}`");
     THAW_TRY(thaw_yaml_only(model, keys, COUNT(keys)));
     const thaw_yaml *graph = thaw_yaml_get(model, "graph");
-    thaw_yaml *document;
+    thaw_yaml *document = NULL;
     if (!graph)
         return thaw_yaml_fail(model, "`model` needs `graph`, a built-in name or a YAML file");
     THAW_TRY(thaw_yaml_string(graph, &config->graph_name));

@@ -103,7 +103,8 @@ static thaw_status plan_execs(const struct thaw_experiment *e, struct thaw_plan_
     struct thaw_exec_options cache = {
         .batch = batch, .keep = &start, .keep_count = 1, .only_keep = true};
     THAW_TRY(plan_exec(e, &cache, &s->caching, &s->cache_flops));
-    s->cache_flops *= (double)(s->cache_bytes / image_bytes(e->graph, start)) / batch;
+    size_t images = s->cache_bytes / image_bytes(e->graph, start);
+    s->cache_flops *= (double)images / batch;
     return THAW_OK;
 }
 

@@ -23,7 +23,8 @@ static thaw_status parse(const thaw_yaml *map, void *ret_attrs) {
 static double factor(const void *attrs_, const struct thaw_schedule_clock *clock) {
     const struct attrs *attrs = attrs_;
     int64_t epoch = clock->step / clock->steps_per_epoch;
-    return pow(attrs->gamma, (double)(epoch / attrs->every));
+    int64_t drops = epoch / attrs->every;
+    return pow(attrs->gamma, (double)drops);
 }
 
 static const char *const keys[] = {"every", "gamma"};

@@ -383,38 +383,6 @@ static void building(void **state) {
     assert_string_equal(list.items[0]->text, "k0");
 }
 
-static void substituting(void **state) {
-    (void)state;
-    const thaw_yaml *variables = parse("{out: 64, name: '7', list: [1], act: relu, none: ~}");
-    const thaw_yaml *node =
-        parse("a: \"${out}\"\nb: \"${name}\"\nc: x${out}-${out}$y\nd: '$${out}'\n"
-              "${act}: '${none}'\n");
-    thaw_yaml *copy = NULL;
-    int64_t value = 0;
-    assert_ok(thaw_yaml_substitute(&arena, node, variables, &copy));
-    assert_ok(thaw_yaml_int(thaw_yaml_get(copy, "a"), 0, 100, &value));
-    assert_int_equal(value, 64);
-    assert_true(thaw_yaml_get(copy, "b")->quoted);
-    assert_string_equal(text_at(copy, "c"), "x64-64$y");
-    assert_string_equal(text_at(copy, "d"), "${out}");
-    assert_true(thaw_yaml_is_null(thaw_yaml_get(copy, "relu")));
-    assert_string_equal(text_at(node, "a"), "${out}");
-    assert_int_equal(thaw_yaml_get(copy, "c")->line, 3);
-
-    copy = NULL;
-    assert_fails(thaw_yaml_substitute(&arena, parse("a: 1\nb: '${ot}'"), variables, &copy),
-                 THAW_ERROR_INPUT, "t.yaml:2:4: unknown variable 'ot' (nearest: 'out'; expected");
-    assert_fails(thaw_yaml_substitute(&arena, parse("'${ot}'"), NULL, &copy), THAW_ERROR_INPUT,
-                 "unknown variable 'ot' (there is none)");
-    assert_fails(thaw_yaml_substitute(&arena, parse("'a${out'"), variables, &copy),
-                 THAW_ERROR_INPUT, "expected '}' after '${out'");
-    assert_fails(thaw_yaml_substitute(&arena, parse("'${list}'"), variables, &copy),
-                 THAW_ERROR_INPUT, "variable 'list' is a sequence; expected a single value");
-    assert_fails(thaw_yaml_substitute(&arena, parse("{'${act}': 1, relu: 2}"), variables, &copy),
-                 THAW_ERROR_INPUT, "duplicate key 'relu'");
-    assert_null(copy);
-}
-
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Parses back to the same tree: same texts, same kinds of scalars. */
@@ -584,7 +552,6 @@ int main(void) {
         cmocka_unit_test(merging),
         cmocka_unit_test(setting),
         cmocka_unit_test(building),
-        cmocka_unit_test(substituting),
         cmocka_unit_test(emitted_text_parses_back),
         cmocka_unit_test(emitted_text_is_pleasant),
     };

@@ -120,7 +120,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require_same(root, result);
         FUZZ_REQUIRE(thaw_yaml_merge(&arena, base, root, &result) == THAW_OK);
         write_and_read_back(&arena, result);
-        succeeds(thaw_yaml_substitute(&arena, root, root, &result));
     }
     if (succeeds(thaw_yaml_set(&arena, base, text)))
         read_everything(base);
