@@ -70,9 +70,9 @@ proves what did not change. To go on:
 
   what is trained, at which rate, and what it costs
       $thaw plan $experiment
-  the same with another seed, or with another regime (configs/regimes/ says when to take which)
+  the same with another seed, or the whole network instead of its last stages
       $thaw train $experiment --set seed=1 --set name=seed1
-      $thaw train $experiment --set regime=small_similar --set train=~ --set name=head-only
+      $thaw train $experiment --set train.1.train=[all] --set name=whole
   a photo of your own
       $thaw predict $run PHOTO
 TEXT

@@ -173,6 +173,22 @@ static thaw_status program_get(thaw_device *device, const char *file, const char
     return THAW_OK;
 }
 
+/* CL_KERNEL_WORK_GROUP_SIZE, or the size that the kernel was compiled for where that is larger:
+ * rusticl answers one sub-group whatever the kernel requires. */
+static cl_int read_max_group(const thaw_device *device, thaw_kernel *kernel) {
+    size_t required[3] = {0, 0, 0};
+    cl_int code = clGetKernelWorkGroupInfo(kernel->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
+                                           sizeof kernel->max_group, &kernel->max_group, NULL);
+    if (code == CL_SUCCESS)
+        code =
+            clGetKernelWorkGroupInfo(kernel->kernel, device->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
+                                     sizeof required, required, NULL);
+    size_t items = required[0] * required[1] * required[2];
+    if (kernel->max_group < items && items <= device->caps.max_work_group_size)
+        kernel->max_group = items;
+    return code;
+}
+
 /* Fills in what the OpenCL kernel says of itself. */
 static thaw_status kernel_open(thaw_device *device, const struct thaw_program *program,
                                thaw_kernel *kernel) {
@@ -185,8 +201,7 @@ static thaw_status kernel_open(thaw_device *device, const struct thaw_program *p
         code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof kernel->argument_count,
                                &kernel->argument_count, NULL);
     if (code == CL_SUCCESS)
-        code = clGetKernelWorkGroupInfo(kernel->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
-                                        sizeof kernel->max_group, &kernel->max_group, NULL);
+        code = read_max_group(device, kernel);
     if (code != CL_SUCCESS)
         return thaw_fail(THAW_ERROR_RUNTIME, "kernel %s of %s (%s): %s", kernel->name,
                          program->file, program->defines, thaw_cl_error_name(code));

@@ -424,9 +424,9 @@ static void check_shape(thaw_device *device, const struct shape *s, int turn) {
     }
 }
 
-/* Multiplications of a convolution, at most, and how many of them a simulator can do in a moment.
- */
-#define SMALL_PRODUCTS 30000
+/* Multiplications of a convolution, at most, and how many of them a simulator does in a moment.
+ * Mesa's llvmpipe, moreover, ends all loops of a work-item after 65,535 rounds in sum. */
+#define SMALL_PRODUCTS 12000
 static int64_t products_of(const struct shape *s) {
     return (int64_t)s->n * s->o * s->h * s->w * (s->c / s->groups) * s->kh * s->kw /
            (s->stride * s->stride);
