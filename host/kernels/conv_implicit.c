@@ -60,7 +60,7 @@ struct product {
 
 /* Into how many parts backward weight cuts the pixels: four work-groups to a compute unit. */
 static int count_splits(const struct thaw_conv_geometry *g, const struct thaw_device_caps *caps) {
-    size_t m = (size_t)(g->w.o / g->groups), n = (size_t)(g->w.i * g->w.kh * g->w.kw);
+    size_t m = (size_t)(g->w.o / g->groups), n = (size_t)g->w.i * (size_t)g->w.kh * (size_t)g->w.kw;
     size_t most = (size_t)g->x.n * (size_t)g->y.h * (size_t)g->y.w / SPLIT_PIXELS_MIN;
     size_t room = PARTIAL_BYTES_MAX / (sizeof(float) * (size_t)g->w.o * n);
     most = most < room ? most : room;
@@ -113,7 +113,7 @@ static size_t workspace_bytes(const struct thaw_conv_problem *problem,
     if (problem->direction != THAW_CONV_BACKWARD_WEIGHT)
         return 0;
     size_t splits = (size_t)count_splits(g, caps);
-    size_t weights = (size_t)(g->w.o * g->w.i * g->w.kh * g->w.kw);
+    size_t weights = (size_t)g->w.o * (size_t)g->w.i * (size_t)g->w.kh * (size_t)g->w.kw;
     return splits > 1 ? splits * weights * sizeof(float) : 0;
 }
 
@@ -163,7 +163,7 @@ static thaw_status run_backward_weight(thaw_device *device, const struct thaw_co
                               THAW_ARG_INT(run->batch), THAW_ARG_INT(splits), THAW_ARG_INT(chunk)));
     if (splits == 1)
         return THAW_OK;
-    size_t weights = (size_t)(g->w.o * g->w.i * g->w.kh * g->w.kw);
+    size_t weights = (size_t)g->w.o * (size_t)g->w.i * (size_t)g->w.kh * (size_t)g->w.kw;
     struct thaw_range reduce = thaw_conv_lanes(state->kernels[1], weights, 1);
     return thaw_conv_launch(device, state->kernels[1], &reduce, problem,
                             THAW_ARG_BUFFER(run->workspace), THAW_ARG_BUFFER(run->w),

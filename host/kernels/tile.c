@@ -22,7 +22,7 @@ static const struct {
 #define TILE_COUNT (sizeof tiles / sizeof tiles[0])
 
 static size_t group_size(const struct thaw_tile *tile) {
-    return (size_t)(tile->group_x * tile->group_y);
+    return (size_t)tile->group_x * (size_t)tile->group_y;
 }
 
 static size_t local_bytes(const struct thaw_tile *tile) {

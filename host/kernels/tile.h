@@ -16,10 +16,10 @@ struct thaw_tile {
 };
 
 static inline size_t thaw_tile_height(const struct thaw_tile *tile) {
-    return (size_t)(tile->group_y * tile->rows);
+    return (size_t)tile->group_y * (size_t)tile->rows;
 }
 static inline size_t thaw_tile_width(const struct thaw_tile *tile) {
-    return (size_t)(tile->group_x * tile->columns);
+    return (size_t)tile->group_x * (size_t)tile->columns;
 }
 
 /* Whether the device can run the smallest tile. */
