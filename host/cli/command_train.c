@@ -56,11 +56,11 @@ static void on_load(void *user, const char *file, const struct thaw_load_report 
 
 static void on_step(void *user, const struct thaw_train_progress *p) {
     const struct show *show = user;
-    double left = p->images_per_s > 0 ? (double)(p->steps - p->step) / (double)p->steps : 0;
-    thaw_progress_update(
-        show->cli->progress,
-        "%s  epoch %d/%d  step %d/%d  loss %.4f  %.0f images/s  %.0f %% of the epoch left",
-        p->stage, p->epoch, p->epochs, p->step, p->steps, p->loss, p->images_per_s, 100 * left);
+    int left_s = (int)(p->stage_left_s + 0.5);
+    thaw_progress_update(show->cli->progress,
+                         "%s  epoch %d/%d  step %d/%d  loss %.4f  %.0f images/s  %d:%02d left",
+                         p->stage, p->epoch, p->epochs, p->step, p->steps, p->loss, p->images_per_s,
+                         left_s / 60, left_s % 60);
 }
 
 static void on_epoch(void *user, const struct thaw_train_progress *p) {

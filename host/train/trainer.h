@@ -26,6 +26,7 @@ struct thaw_train_progress {
     int step, steps;               /* from 1, of the epoch */
     double loss;                   /* mean over the epoch so far */
     double images_per_s;
+    double stage_left_s;            /* until the stage's last step, at this speed */
     const struct thaw_metrics *val; /* at the end of an epoch, else NULL */
     bool kept;                      /* this epoch's weights went to model.safetensors */
 };

@@ -109,12 +109,15 @@ static thaw_status train_step(struct thaw_trainer *t, struct epoch *e) {
 
 static struct thaw_train_progress progress_of(const struct thaw_trainer *t, const struct epoch *e,
                                               double images_per_s) {
+    const struct thaw_stage *stage = t->session.stage;
+    double steps_left = (double)(stage->epochs - t->state.epoch) * e->steps - t->state.step;
     return (struct thaw_train_progress){
-        .stage = t->session.stage->name,
+        .stage_left_s = images_per_s > 0 ? steps_left * stage->batch / images_per_s : 0,
+        .stage = stage->name,
         .stage_number = t->state.stage + 1,
         .stage_count = (int)t->config->stage_count,
         .epoch = t->state.epoch + 1,
-        .epochs = t->session.stage->epochs,
+        .epochs = stage->epochs,
         .step = t->state.step,
         .steps = e->steps,
         .loss = t->state.loss_norm > 0 ? t->state.loss_sum / t->state.loss_norm : 0,
