@@ -38,6 +38,7 @@ struct thaw_augment_sample {
  * meson.build. */
 struct thaw_augmentation {
     const char *name, *summary;
+    bool mixes; /* its result depends on other pictures of the batch, and so do the targets */
     size_t params_size;
     /* `value` is NULL where the list has the bare name. */
     thaw_status (*parse)(const thaw_yaml *value, void *params);

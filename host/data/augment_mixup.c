@@ -49,6 +49,7 @@ static void apply(const void *params_, struct thaw_rng *rng, struct thaw_augment
 const struct thaw_augmentation thaw_augmentation_mixup = {
     .name = "mixup",
     .summary = "ALPHA: blends each picture and its target with another one's",
+    .mixes = true,
     .params_size = sizeof(struct params),
     .parse = parse,
     .apply = apply,

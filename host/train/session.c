@@ -4,10 +4,24 @@
 
 #include "train/stage.h"
 
+/* A cached copy of a picture is computed once, alone. */
+static thaw_status check_cached_augmentation(const struct thaw_session *session) {
+    for (size_t i = 0; session->stage->cache && i < session->augment.count; i++)
+        if (session->augment.entries[i].augmentation->mixes)
+            return thaw_yaml_fail(session->stage->augment,
+                                  "%s mixes the pictures of a batch, which can't be cached: set "
+                                  "cache: false in stage '%s', or leave it out there",
+                                  session->augment.entries[i].augmentation->name,
+                                  session->stage->name);
+    return THAW_OK;
+}
+
 static thaw_status parse_rules(struct thaw_session *session, int train_count) {
     const struct thaw_stage *stage = session->stage;
     session->steps_per_epoch = (train_count + stage->batch - 1) / stage->batch;
     THAW_TRY(thaw_optimizer_parse(&session->arena, stage->optimizer, &session->optimizer));
+    THAW_TRY(thaw_augment_parse(&session->arena, stage->augment, &session->augment));
+    THAW_TRY(check_cached_augmentation(session));
     THAW_TRY(thaw_schedule_parse(&session->arena, stage->schedule, &session->schedule));
     return thaw_schedule_check(&session->schedule,
                                (int64_t)session->steps_per_epoch * stage->epochs,
@@ -28,7 +42,15 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
         status = thaw_stage_check_random(stage, graph);
     if (status == THAW_OK)
         status = parse_rules(&session, train_count);
-    session.start = stage->cache ? thaw_graph_cut(graph) : 0;
+    if (status == THAW_OK && stage->cache) {
+        session.start = thaw_graph_cut(graph);
+        if (session.start == 0)
+            status =
+                thaw_yaml_fail(stage->place,
+                               "stage '%s' trains from the first layer on: there is nothing to "
+                               "cache (cache: false)",
+                               stage->name);
+    }
     if (status != THAW_OK)
         thaw_session_finish(&session);
     else

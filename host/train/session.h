@@ -2,6 +2,7 @@
 #ifndef THAW_TRAIN_SESSION_H
 #define THAW_TRAIN_SESSION_H
 
+#include "data/augment.h"
 #include "graph/exec.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
@@ -18,6 +19,7 @@ struct thaw_session {
     thaw_exec *train, *eval;
     struct thaw_optimizer optimizer;
     struct thaw_schedule schedule;
+    struct thaw_augment_list augment;
     int steps_per_epoch;
     cl_mem *slots; /* [param][THAW_OPTIMIZER_SLOTS_MAX] */
 };

@@ -109,11 +109,8 @@ static thaw_status check_stages(struct thaw_trainer *t) {
         origins[i] = t->graph->params[i].origin;
     for (size_t i = 0; i < t->config->stage_count && status == THAW_OK; i++) {
         struct thaw_session session = {0};
-        struct thaw_augment_list augment;
         status = thaw_session_init(t->config, &t->config->stages[i], t->graph,
                                    (int)t->dataset->set_counts[THAW_SET_TRAIN], &session);
-        if (status == THAW_OK)
-            status = thaw_augment_parse(&session.arena, t->config->stages[i].augment, &augment);
         thaw_session_finish(&session);
         if (t->config->stages[i].epochs > 0)
             thaw_stage_mark_trained(t->graph);
@@ -241,9 +238,8 @@ static thaw_status build_cache(struct thaw_trainer *t, const struct thaw_trainer
 
 static thaw_status set_up_feeds(struct thaw_trainer *t) {
     const struct thaw_stage *stage = t->session.stage;
-    THAW_TRY(thaw_augment_parse(&t->session.arena, stage->augment, &t->augment));
-    THAW_TRY(thaw_augmenter_create(t->device, &t->experiment.input, &t->augment, t->config->seed,
-                                   &t->augmenter));
+    THAW_TRY(thaw_augmenter_create(t->device, &t->experiment.input, &t->session.augment,
+                                   t->config->seed, &t->augmenter));
     t->train_feed = (struct thaw_feed){t->device, t->loader, t->augmenter, NULL, t->config->seed};
     t->val_feed =
         (struct thaw_feed){t->device, t->loader, t->eval_augmenter, NULL, t->config->seed};

@@ -43,7 +43,6 @@ struct thaw_trainer {
 
     /* Of the stage at work: */
     struct thaw_session session;
-    struct thaw_augment_list augment;
     thaw_augmenter *augmenter;
     struct thaw_feature_cache train_cache, val_cache;
     struct thaw_feed train_feed, val_feed;

@@ -119,6 +119,9 @@ static void wrong_experiments(void **state) {
         {"", "  - {train: [head], lr: fast, epochs: 1}\n", 2, "is no learning rate"},
         {"", "  - {train: [head], lr: 1x, epochs: 1, norm: evil}\n", 2, "nearest: 'eval'"},
         {"", "  - {train: [head], lr: 0, epochs: 1}\n", 2, "trains nothing"},
+        {"augment: [{mixup: 0.2}]", "  - {train: [head], lr: 1x, epochs: 1, cache: {views: 2}}\n",
+         2, "mixes the pictures of a batch"},
+        {"", "  - {train: [all], lr: 1x, epochs: 1, cache: true}\n", 2, "nothing to cache"},
         {"regime: small_diferent", tune, 2, "nearest: 'small_different'"},
     };
     for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
