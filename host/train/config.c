@@ -408,6 +408,12 @@ static thaw_status load(const char *path, const char *const *sets, size_t set_co
     for (size_t i = 0; i < set_count; i++)
         if (!strncmp(sets[i], "regime=", 7))
             THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
+    const thaw_yaml *regime = thaw_yaml_get(config->document, "regime");
+    if (regime && !strcmp(regime->file, "--set") && thaw_yaml_get(config->document, "train"))
+        return thaw_hint(thaw_yaml_fail(regime,
+                                        "the experiment writes its stages out, which a regime "
+                                        "does not replace"),
+                         "take `train` out of %s", path);
     THAW_TRY(expand_regime(&config->arena, &config->document));
     for (size_t i = 0; i < set_count; i++)
         THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));

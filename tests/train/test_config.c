@@ -232,6 +232,8 @@ static void sets_after_regime(void **state) {
     assert_int_equal(config.stage_count, 2);
     assert_int_equal(config.stages[1].epochs, 4);
     assert_int_equal(config.stages[0].epochs, 30);
+    assert_fails(try_load("regime: small_different\n" MODEL REST STAGE, "regime=small_similar"),
+                 THAW_ERROR_INPUT, "--set:1:8: the experiment writes its stages out");
     assert_ok(try_load("regime: small_different\n" MODEL REST, "regime=small_similar"));
     assert_int_equal(config.stage_count, 1);
     assert_ok(try_load(MODEL REST, "regime=small_similar"));
