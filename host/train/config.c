@@ -119,13 +119,12 @@ static thaw_status expand_regime(struct thaw_arena *arena, thaw_yaml **document)
 
 /* ---- sections ------------------------------------------------------------------------------- */
 
-static thaw_status optional_list(const thaw_yaml *map, const char *key,
-                                 const thaw_yaml **ret_list) {
+thaw_status thaw_config_list(const thaw_yaml *map, const char *key, const thaw_yaml **ret_list) {
     *ret_list = thaw_yaml_get(map, key);
     return *ret_list ? thaw_yaml_expect(*ret_list, THAW_YAML_SEQUENCE, "a list") : THAW_OK;
 }
 
-static thaw_status read_choice(const thaw_yaml *map, const char *key, const char *const *names,
+thaw_status thaw_config_choice(const thaw_yaml *map, const char *key, const char *const *names,
                                size_t count, size_t *value) {
     const thaw_yaml *node = thaw_yaml_get(map, key);
     return node ? thaw_yaml_choice(node, names, count, value) : THAW_OK;
@@ -138,7 +137,7 @@ static thaw_status read_head(struct thaw_config *config, const thaw_yaml *head) 
     if (!head)
         return THAW_OK;
     THAW_TRY(thaw_yaml_only(head, keys, COUNT(keys)));
-    THAW_TRY(read_choice(head, "type", types, COUNT(types), &type));
+    THAW_TRY(thaw_config_choice(head, "type", types, COUNT(types), &type));
     config->head = (enum thaw_head_type)type;
     return thaw_yaml_get_double(head, "dropout", 0, 0.99, &config->dropout);
 }
@@ -174,9 +173,9 @@ static thaw_status read_model(struct thaw_config *config, const thaw_yaml *root)
     const thaw_yaml *allow = thaw_yaml_get(model, "allow");
     if (allow)
         THAW_TRY(thaw_yaml_only(allow, allow_keys, COUNT(allow_keys)));
-    THAW_TRY(optional_list(allow, "missing", &config->allow_missing));
-    THAW_TRY(optional_list(allow, "unexpected", &config->allow_unexpected));
-    return optional_list(allow, "mismatch", &config->allow_mismatch);
+    THAW_TRY(thaw_config_list(allow, "missing", &config->allow_missing));
+    THAW_TRY(thaw_config_list(allow, "unexpected", &config->allow_unexpected));
+    return thaw_config_list(allow, "mismatch", &config->allow_mismatch);
 }
 
 static thaw_status read_loss(struct thaw_config *config, const thaw_yaml *loss) {
@@ -196,148 +195,6 @@ static thaw_status read_loss(struct thaw_config *config, const thaw_yaml *loss) 
     size_t word = 0;
     THAW_TRY(thaw_yaml_choice(weights, words, COUNT(words), &word));
     config->balanced_weights = word == 1;
-    return THAW_OK;
-}
-
-/* ---- stages --------------------------------------------------------------------------------- */
-
-/* "0.001" or "0.1x". */
-static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
-    const char *text;
-    char *end;
-    THAW_TRY(thaw_yaml_string(node, &text));
-    double value = strtod(text, &end);
-    bool relative = *end == 'x' && !end[1];
-    bool decimal = end == text + strspn(text, "0123456789.eE+-"); /* no 0x1p3 */
-    if (end == text || !decimal || (*end && !relative) || !(value >= 0 && value <= 1e4))
-        return thaw_yaml_fail(node,
-                              "'%s' is no learning rate: expected a number such as 0.001, or a "
-                              "factor such as 0.1x of the weights' own",
-                              text);
-    *ret_lr = (struct thaw_lr){value, relative, node};
-    return THAW_OK;
-}
-
-static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *node,
-                                 struct thaw_stage *stage) {
-    size_t count = node->kind == THAW_YAML_MAPPING ? node->count : 1;
-    if (!count)
-        return thaw_yaml_fail(node, "`lr` has no entries");
-    stage->lr_rules = thaw_arena_array(&config->arena, count + 1, sizeof *stage->lr_rules);
-    if (!stage->lr_rules)
-        return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        const thaw_yaml *value = node;
-        if (node->kind == THAW_YAML_MAPPING) {
-            value = node->items[i];
-            stage->lr_rules[i].pattern = node->keys[i]->text;
-        }
-        THAW_TRY(read_lr(value, &stage->lr_rules[i].lr));
-    }
-    stage->lr_rule_count = count;
-    return THAW_OK;
-}
-
-static thaw_status read_cache(const thaw_yaml *cache, struct thaw_stage *stage) {
-    static const char *const keys[] = {"views"};
-    if (!cache)
-        return THAW_OK;
-    if (cache->kind == THAW_YAML_SCALAR)
-        return thaw_yaml_bool(cache, &stage->cache);
-    stage->cache = true;
-    THAW_TRY(thaw_yaml_only(cache, keys, COUNT(keys)));
-    return thaw_yaml_get_int(cache, "views", 1, 64, &stage->cache_views);
-}
-
-static thaw_status read_early_stop(const thaw_yaml *node, struct thaw_stage *stage) {
-    static const char *const keys[] = {"metric", "patience"};
-    if (!node)
-        return THAW_OK;
-    size_t metric = stage->early_stop_metric;
-    THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
-    THAW_TRY(read_choice(node, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
-    stage->early_stop_metric = (enum thaw_metric)metric;
-    stage->early_stop_patience = 5;
-    return thaw_yaml_get_int(node, "patience", 1, 100000, &stage->early_stop_patience);
-}
-
-/* The value of `key` in the stage, else in the experiment. */
-static const thaw_yaml *inherited(const thaw_yaml *node, const thaw_yaml *root, const char *key) {
-    const thaw_yaml *own = thaw_yaml_get(node, key);
-    return own ? own : thaw_yaml_get(root, key);
-}
-
-static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
-                              const thaw_yaml *node, size_t index, struct thaw_stage *stage) {
-    static const char *const keys[] = {"stage",     "train", "lr",         "epochs",
-                                       "norm",      "cache", "early_stop", "schedule",
-                                       "optimizer", "batch", "augment",    "allow_random"};
-    THAW_TRY(
-        thaw_yaml_expect(node, THAW_YAML_MAPPING, "a stage: {train: [...], lr: 0.1x, epochs: 5}"));
-    THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
-    stage->place = node;
-    stage->name = thaw_arena_format(&config->arena, "stage%zu", index + 1);
-    if (!stage->name)
-        return THAW_ERROR_MEMORY;
-    THAW_TRY(thaw_yaml_get_string(node, "stage", &stage->name));
-    stage->patterns = thaw_yaml_get(node, "train");
-    if (!stage->patterns)
-        return thaw_yaml_fail(node, "the stage needs `train`, a list of what it trains");
-    THAW_TRY(
-        thaw_yaml_expect(stage->patterns, THAW_YAML_SEQUENCE, "a list of patterns over names"));
-    if (!stage->patterns->count)
-        return thaw_yaml_fail(stage->patterns, "`train` of the stage is empty");
-    for (size_t i = 0; i < stage->patterns->count; i++) {
-        const char *pattern;
-        THAW_TRY(thaw_yaml_string(stage->patterns->items[i], &pattern));
-    }
-    const thaw_yaml *lr = thaw_yaml_get(node, "lr");
-    if (!lr)
-        return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
-    THAW_TRY(read_lr_rules(config, lr, stage));
-    stage->epochs = -1;
-    THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, 1000000, &stage->epochs));
-    if (stage->epochs < 0)
-        return thaw_yaml_fail(node, "the stage needs `epochs`");
-    size_t norm = THAW_NORM_TRAIN;
-    THAW_TRY(read_choice(node, "norm", thaw_norm_mode_names, THAW_NORM_COUNT, &norm));
-    stage->norm = (enum thaw_norm_mode)norm;
-    THAW_TRY(read_cache(thaw_yaml_get(node, "cache"), stage));
-    stage->batch = 32;
-    THAW_TRY(thaw_yaml_get_int(root, "batch", 1, 65536, &stage->batch));
-    THAW_TRY(thaw_yaml_get_int(node, "batch", 1, 65536, &stage->batch));
-    stage->early_stop_metric = config->metric;
-    THAW_TRY(read_early_stop(thaw_yaml_get(node, "early_stop"), stage));
-    stage->augment = inherited(node, root, "augment");
-    if (stage->augment && (thaw_yaml_is_null(stage->augment) || !stage->augment->count))
-        stage->augment = NULL;
-    stage->optimizer = inherited(node, root, "optimizer");
-    stage->schedule = inherited(node, root, "schedule");
-    if (stage->cache && !stage->cache_views) /* plain features: nothing to augment */
-        stage->augment = NULL;
-    return optional_list(node, "allow_random", &stage->allow_random);
-}
-
-static thaw_status read_stages(struct thaw_config *config, const thaw_yaml *root) {
-    const thaw_yaml *train = thaw_yaml_get(root, "train");
-    if (!train)
-        return thaw_hint(
-            thaw_yaml_fail(root, "an experiment needs `regime` or `train: [stages]`"),
-            "regime: small_similar, small_different, large_similar or large_different");
-    THAW_TRY(thaw_yaml_expect(train, THAW_YAML_SEQUENCE, "a list of stages"));
-    if (!train->count)
-        return thaw_yaml_fail(train, "`train` has no stages");
-    config->stages = thaw_arena_array(&config->arena, train->count, sizeof *config->stages);
-    if (!config->stages)
-        return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < train->count; i++) {
-        THAW_TRY(read_stage(config, root, train->items[i], i, &config->stages[i]));
-        for (size_t j = 0; j < i; j++)
-            if (!strcmp(config->stages[i].name, config->stages[j].name))
-                return thaw_yaml_fail(train->items[i], "there is already a stage '%s'",
-                                      config->stages[i].name);
-        config->stage_count++;
-    }
     return THAW_OK;
 }
 
@@ -381,11 +238,11 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     if (thaw_yaml_get(root, "seed"))
         THAW_TRY(thaw_yaml_int(thaw_yaml_get(root, "seed"), 0, INT64_MAX, &seed));
     config->seed = (uint64_t)seed;
-    THAW_TRY(read_choice(root, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
+    THAW_TRY(thaw_config_choice(root, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
     config->metric = (enum thaw_metric)metric;
     static const char *const keep_names[] = {"best", "last"};
     size_t keep = 0;
-    THAW_TRY(read_choice(root, "keep", keep_names, COUNT(keep_names), &keep));
+    THAW_TRY(thaw_config_choice(root, "keep", keep_names, COUNT(keep_names), &keep));
     config->keep_last = keep == 1;
     const thaw_yaml *device = thaw_yaml_get(root, "device");
     if (!device)
@@ -426,7 +283,7 @@ static thaw_status load(const char *path, const char *const *sets, size_t set_co
     config->data = thaw_yaml_get(root, "data");
     if (!config->data)
         return thaw_yaml_fail(root, "an experiment needs `data: {format: folder, root: DIR}`");
-    return read_stages(config, root);
+    return thaw_config_read_stages(config, root);
 }
 
 thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
