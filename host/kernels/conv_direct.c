@@ -46,7 +46,8 @@ static struct thaw_direct_pass forward_pass(const struct thaw_conv_problem *prob
     return pass;
 }
 
-static bool applies(const struct thaw_conv_problem *problem, const struct thaw_device_caps *caps) {
+bool thaw_direct_applies(const struct thaw_conv_problem *problem,
+                         const struct thaw_device_caps *caps) {
     const struct thaw_conv_geometry *g = &problem->geometry;
     if (!caps->is_cpu || caps->block < 4 || g->groups != 1 || g->y.block != caps->block)
         return false;
@@ -101,7 +102,7 @@ static thaw_status run(thaw_device *device, const struct thaw_conv_problem *prob
 const struct thaw_conv_candidate thaw_conv_direct = {
     .name = "direct",
     .summary = "tiles of pixels by output channels in registers (CPU)",
-    .applies = applies,
+    .applies = thaw_direct_applies,
     .workspace_bytes = workspace_bytes,
     .prepare = prepare,
     .run = run,

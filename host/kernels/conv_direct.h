@@ -32,6 +32,12 @@ struct thaw_direct_pass {
 /* Vectors of B channels in a panel of the weights. */
 int thaw_direct_vectors(int channels, int block);
 
+bool thaw_direct_applies(const struct thaw_conv_problem *problem,
+                         const struct thaw_device_caps *caps);
+/* Whether the output is better written past the cache, where whole vectors of it are contiguous. */
+bool thaw_direct_streams(const struct thaw_conv_problem *problem,
+                         const struct thaw_device_caps *caps);
+
 /* Puts all images in one row where their output pixels follow each other at one distance. */
 void thaw_direct_pass_join_images(struct thaw_direct_pass *pass);
 

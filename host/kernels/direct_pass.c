@@ -62,13 +62,13 @@ struct thaw_direct_tile thaw_direct_tile_choose(int out_h, int out_w, int vector
     return best;
 }
 
-static bool streams(const struct thaw_conv_problem *problem, const struct thaw_direct_pass *pass,
-                    const struct thaw_device_caps *caps) {
+bool thaw_direct_streams(const struct thaw_conv_problem *problem,
+                         const struct thaw_device_caps *caps) {
     const struct thaw_conv_geometry *g = &problem->geometry;
     const struct thaw_layout *out = problem->direction == THAW_CONV_FORWARD ? &g->y : &g->x;
     size_t vector_bytes = (size_t)caps->block * sizeof(float);
-    return !problem->accumulate && pass->y_pixel == caps->block &&
-           thaw_layout_bytes(out) >= STREAM_BYTES && caps->base_align_bytes % vector_bytes == 0;
+    return !problem->accumulate && thaw_layout_bytes(out) >= STREAM_BYTES &&
+           caps->base_align_bytes % vector_bytes == 0;
 }
 
 thaw_status thaw_direct_pass_prepare(thaw_device *device, const struct thaw_conv_problem *problem,
@@ -85,7 +85,7 @@ thaw_status thaw_direct_pass_prepare(thaw_device *device, const struct thaw_conv
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
     if (problem->activation == THAW_ACTIVATION_SIGMOID && pass->channels % caps->block != 0)
         thaw_define_int(&defines, "ZERO_PADDING", 1);
-    if (streams(problem, pass, caps))
+    if (pass->y_pixel == caps->block && thaw_direct_streams(problem, caps))
         thaw_define_int(&defines, "STREAM", 1);
     return thaw_kernel_get(device, "conv_direct.cl", "conv_direct", defines.text, ret_kernel);
 }

@@ -83,8 +83,8 @@ void golden_fill(const json_t *golden, const char *name, const int64_t *dims, in
 
 /* The error that goes with `key`, and no less than the rounding of values of size `scale`: in a
  * tensor of few values PyTorch's error can be small by luck. */
-static double allowed(const json_t *expected, const char *key, double scale) {
-    return GOLDEN_FACTOR * (golden_number(expected, key) + ldexp(scale, -22));
+static double allowed(const json_t *expected, const char *key, double scale, double factor) {
+    return factor * (golden_number(expected, key) + ldexp(scale, -22));
 }
 
 static int differs(double actual, double expected, double tolerance, const char *what,
@@ -95,7 +95,7 @@ static int differs(double actual, double expected, double tolerance, const char 
     return 1;
 }
 
-static int compare_sums(const json_t *expected, const float *actual, size_t count,
+static int compare_sums(const json_t *expected, const float *actual, size_t count, double factor,
                         const char *what) {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
@@ -103,12 +103,14 @@ static int compare_sums(const json_t *expected, const float *actual, size_t coun
         squares += (double)actual[i] * (double)actual[i];
     }
     double norm = golden_number(expected, "norm");
-    return differs(sum, golden_number(expected, "sum"), allowed(expected, "sum_error", norm), what,
-                   "the sum") +
-           differs(sqrt(squares), norm, allowed(expected, "norm_error", norm), what, "the norm");
+    return differs(sum, golden_number(expected, "sum"),
+                   allowed(expected, "sum_error", norm, factor), what, "the sum") +
+           differs(sqrt(squares), norm, allowed(expected, "norm_error", norm, factor), what,
+                   "the norm");
 }
 
-int golden_compare(const json_t *expected, const float *actual, size_t count, const char *what) {
+int golden_compare(const json_t *expected, const float *actual, size_t count, double factor,
+                   const char *what) {
     const json_t *at = json_object_get(expected, "at");
     size_t samples = json_array_size(at);
     bool summary = json_object_get(expected, "norm") != NULL;
@@ -122,8 +124,8 @@ int golden_compare(const json_t *expected, const float *actual, size_t count, co
         squares += pow(json_number_value(json_array_get(at, i)), 2);
     double scale = summary ? golden_number(expected, "norm") / sqrt((double)count)
                            : sqrt(squares / (double)samples);
-    double tolerance = allowed(expected, "at_error", scale);
-    int bad = summary ? compare_sums(expected, actual, count, what) : 0;
+    double tolerance = allowed(expected, "at_error", scale, factor);
+    int bad = summary ? compare_sums(expected, actual, count, factor, what) : 0;
     for (size_t i = 0; i < samples; i++) {
         size_t place = i * count / samples;
         char part[32];

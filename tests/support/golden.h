@@ -10,10 +10,6 @@
 #include "core/yaml.h"
 #include "support/support.h"
 
-/* Multiple of PyTorch's own single-precision error that is allowed: sums are added in another order
- * here, and Winograd's transforms lose about a digit. */
-#define GOLDEN_FACTOR 16
-
 /* Reads tests/golden/<model>.json; fails the test when it cannot. Released with json_decref. */
 json_t *golden_load(const char *model);
 double golden_number(const json_t *golden, const char *key);
@@ -25,8 +21,10 @@ const thaw_yaml *golden_document(struct thaw_arena *arena, const json_t *golden)
 void golden_fill(const json_t *golden, const char *name, const int64_t *dims, int rank,
                  float *ret_values);
 
-/* Compares `count` values with what the golden says of them: all values or a summary. Prints each
- * difference that is too large and returns their number. */
-int golden_compare(const json_t *expected, const float *actual, size_t count, const char *what);
+/* Compares `count` values with what the golden says of them: all values or a summary. `factor` is
+ * the multiple of PyTorch's own single-precision error that is allowed. Prints each difference that
+ * is too large and returns their number. */
+int golden_compare(const json_t *expected, const float *actual, size_t count, double factor,
+                   const char *what);
 
 #endif
