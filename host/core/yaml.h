@@ -96,13 +96,20 @@ thaw_status thaw_yaml_copy(struct thaw_arena *arena, const thaw_yaml *node, thaw
 /* A new tree: mappings merge key by key, in the order of `base`, anything else is replaced. */
 thaw_status thaw_yaml_merge(struct thaw_arena *arena, const thaw_yaml *base, const thaw_yaml *over,
                             thaw_yaml **ret_merged);
-/* Applies "key.path=value" (value is parsed as YAML) to the tree; `path.0.key` indexes sequences;
- * missing mappings on the way are created, null ones too. Places are "--set:1:COL", columns of
+/* Applies "key.path=value" (value is parsed as YAML) to the tree; `path.0.key` indexes sequences,
+ * and so does the first value of an item that is a mapping: train.tune.lr for {stage: tune, ...}.
+ * Missing mappings on the way are created, null ones too. Places are "--set:1:COL", columns of
  * `assignment`. */
 thaw_status thaw_yaml_set(struct thaw_arena *arena, thaw_yaml *root, const char *assignment);
+/* The same with a value of a document, copied; `path` is a scalar "key.path", whose place mistakes
+ * in it get. */
+thaw_status thaw_yaml_set_value(struct thaw_arena *arena, thaw_yaml *root, const thaw_yaml *path,
+                                const thaw_yaml *value);
 /* Sets `key` of a mapping to `value`, replacing or appending. */
 thaw_status thaw_yaml_put(struct thaw_arena *arena, thaw_yaml *map, const char *key,
                           thaw_yaml *value);
+/* Takes `key` out of a mapping; fine if it has none. */
+void thaw_yaml_drop(thaw_yaml *map, const char *key);
 
 /* Appends `node` as YAML block text that parses back to the same tree; short sequences and mappings
  * of scalars are on one line. Sets `text->failed` when out of memory or when a text is not UTF-8.

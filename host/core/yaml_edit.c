@@ -9,6 +9,7 @@
 #include <yaml.h>
 
 #define PATH_DEPTH_MAX 32   /* keys in one --set */
+#define ITEM_NAMES_MAX 64   /* of a sequence, to suggest from */
 #define FLOW_WIDTH_MAX 76   /* longest [a, b] or {a: b} on one line */
 #define LINE_WIDTH_ANY (-1) /* libyaml: never fold */
 
@@ -124,6 +125,41 @@ thaw_status thaw_yaml_merge(struct thaw_arena *arena, const thaw_yaml *base, con
 
 /* ---- Setting by path ------------------------------------------------------------------------- */
 
+/* What an item of a sequence goes by: the first value of a mapping, as in {stage: tune, ...}. */
+static const char *item_name(const thaw_yaml *item) {
+    bool named =
+        item->kind == THAW_YAML_MAPPING && item->count && item->items[0]->kind == THAW_YAML_SCALAR;
+    return named ? item->items[0]->text : NULL;
+}
+
+static thaw_status find_item(const thaw_yaml *node, const thaw_yaml *key, size_t *ret_index) {
+    const char *names[ITEM_NAMES_MAX];
+    size_t name_count = 0;
+    char *end;
+    errno = 0;
+    unsigned long index = strtoul(key->text, &end, 10);
+    bool numeric = *key->text >= '0' && *key->text <= '9' && !*end && !errno;
+    if (numeric && index < node->count) {
+        *ret_index = index;
+        return THAW_OK;
+    }
+    for (size_t i = 0; i < node->count; i++) {
+        const char *name = item_name(node->items[i]);
+        if (!name)
+            continue;
+        if (!numeric && !strcmp(name, key->text)) {
+            *ret_index = i;
+            return THAW_OK;
+        }
+        if (name_count < ITEM_NAMES_MAX)
+            names[name_count++] = name;
+    }
+    const char *nearest = thaw_nearest(key->text, names, name_count);
+    return thaw_yaml_fail(key, "'%s' is no item of a sequence of %zu (counted from 0)%s%s%s",
+                          key->text, node->count, nearest ? "; nearest: '" : "",
+                          nearest ? nearest : "", nearest ? "'" : "");
+}
+
 /* Where the value of `key` in `node` is kept; a missing one is appended as null. */
 static thaw_status find_slot(struct thaw_arena *arena, thaw_yaml *node, const thaw_yaml *key,
                              thaw_yaml ***ret_slot) {
@@ -134,15 +170,9 @@ static thaw_status find_slot(struct thaw_arena *arena, thaw_yaml *node, const th
     if (node->kind == THAW_YAML_SCALAR)
         return thaw_yaml_fail(key, "cannot set '%s' inside the value '%s': it is no mapping",
                               key->text, node->text);
-    size_t i;
+    size_t i = 0;
     if (node->kind == THAW_YAML_SEQUENCE) {
-        char *end;
-        errno = 0;
-        unsigned long index = strtoul(key->text, &end, 10);
-        if (*key->text < '0' || *key->text > '9' || *end || errno || index >= node->count)
-            return thaw_yaml_fail(key, "'%s' is no item of a sequence of %zu (counted from 0)",
-                                  key->text, node->count);
-        i = index;
+        THAW_TRY(find_item(node, key, &i));
     } else {
         i = find_key(node, key->text);
         if (i == node->count) {
@@ -157,21 +187,24 @@ static thaw_status find_slot(struct thaw_arena *arena, thaw_yaml *node, const th
     return THAW_OK;
 }
 
-/* Splits "a.b.c" (`length` characters) into scalars that know their column. */
+/* Splits "a.b.c" (`length` characters, from column place->column) into scalars that know their
+ * column. */
 static thaw_status split_path(struct thaw_arena *arena, const char *path, size_t length,
-                              thaw_yaml *keys[PATH_DEPTH_MAX], size_t *ret_count) {
+                              const thaw_yaml *place, thaw_yaml *keys[PATH_DEPTH_MAX],
+                              size_t *ret_count) {
     size_t count = 0;
     for (size_t start = 0; start <= length; count++) {
         size_t end = start;
         while (end < length && path[end] != '.')
             end++;
-        const thaw_yaml place = {.file = "--set", .line = 1, .column = (int)start + 1};
+        const thaw_yaml here = {
+            .file = place->file, .line = place->line, .column = place->column + (int)start};
         if (end == start)
-            return thaw_yaml_fail(&place, "'%s': a key is empty; expected key.path=value", path);
+            return thaw_yaml_fail(&here, "'%s': a key is empty; expected key.path=value", path);
         if (count == PATH_DEPTH_MAX)
-            return thaw_yaml_fail(&place, "'%s': more than %d keys", path, PATH_DEPTH_MAX);
+            return thaw_yaml_fail(&here, "'%s': more than %d keys", path, PATH_DEPTH_MAX);
         char *text = thaw_arena_copy_bytes(arena, path + start, end - start);
-        keys[count] = text ? thaw_yaml_new_scalar(arena, text, &place) : NULL;
+        keys[count] = text ? thaw_yaml_new_scalar(arena, text, &here) : NULL;
         if (!keys[count])
             return THAW_ERROR_MEMORY;
         start = end + 1;
@@ -180,20 +213,45 @@ static thaw_status split_path(struct thaw_arena *arena, const char *path, size_t
     return THAW_OK;
 }
 
-thaw_status thaw_yaml_set(struct thaw_arena *arena, thaw_yaml *root, const char *assignment) {
-    const char *equals = strchr(assignment, '=');
-    if (!equals)
-        return thaw_fail(THAW_ERROR_INPUT, "--set: '%s': expected key.path=value", assignment);
-    thaw_yaml *keys[PATH_DEPTH_MAX], *value = NULL;
+static thaw_status set_path(struct thaw_arena *arena, thaw_yaml *root, const char *path,
+                            size_t length, const thaw_yaml *place, thaw_yaml *value) {
+    thaw_yaml *keys[PATH_DEPTH_MAX], **slot = &root;
     size_t count = 0;
-    THAW_TRY(split_path(arena, assignment, (size_t)(equals - assignment), keys, &count));
-    THAW_TRY(thaw_yaml_parse_at(arena, equals + 1, strlen(equals + 1), "--set",
-                                (int)(equals - assignment) + 2, &value));
-    thaw_yaml **slot = &root;
+    THAW_TRY(split_path(arena, path, length, place, keys, &count));
     for (size_t i = 0; i < count; i++)
         THAW_TRY(find_slot(arena, *slot, keys[i], &slot));
     *slot = value;
     return THAW_OK;
+}
+
+thaw_status thaw_yaml_set(struct thaw_arena *arena, thaw_yaml *root, const char *assignment) {
+    static const thaw_yaml place = {.file = "--set", .line = 1, .column = 1};
+    const char *equals = strchr(assignment, '=');
+    thaw_yaml *value = NULL;
+    if (!equals)
+        return thaw_fail(THAW_ERROR_INPUT, "--set: '%s': expected key.path=value", assignment);
+    size_t length = (size_t)(equals - assignment);
+    THAW_TRY(thaw_yaml_parse_at(arena, equals + 1, strlen(equals + 1), "--set", (int)length + 2,
+                                &value));
+    return set_path(arena, root, assignment, length, &place, value);
+}
+
+thaw_status thaw_yaml_set_value(struct thaw_arena *arena, thaw_yaml *root, const thaw_yaml *path,
+                                const thaw_yaml *value) {
+    thaw_yaml *copy = NULL;
+    THAW_TRY(thaw_yaml_copy(arena, value, &copy));
+    return set_path(arena, root, path->text, strlen(path->text), path, copy);
+}
+
+void thaw_yaml_drop(thaw_yaml *map, const char *key) {
+    size_t kept = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        if (!strcmp(map->keys[i]->text, key))
+            continue;
+        map->keys[kept] = map->keys[i];
+        map->items[kept++] = map->items[i];
+    }
+    map->count = kept;
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */

@@ -252,28 +252,67 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     return thaw_yaml_get_int(device, "block", 1, 16, &config->block);
 }
 
-static thaw_status load(const char *path, const char *const *sets, size_t set_count,
+thaw_status thaw_config_document(struct thaw_arena *arena, const char *path,
+                                 thaw_yaml **ret_document) {
+    return load_extended(arena, path, 0, ret_document);
+}
+
+/* What the command line and a sweep say over the file. */
+struct overrides {
+    const char *const *sets;
+    size_t set_count;
+    const struct thaw_config_change *changes;
+    size_t change_count;
+};
+
+/* The regime first, so that an override reaches into the stages that it stands for. */
+static thaw_status apply_regime(struct thaw_config *config, const struct overrides *o) {
+    struct thaw_arena *arena = &config->arena;
+    bool overridden = false;
+    for (size_t i = 0; i < o->set_count; i++)
+        if (!strncmp(o->sets[i], "regime=", 7)) {
+            overridden = true;
+            THAW_TRY(thaw_yaml_set(arena, config->document, o->sets[i]));
+        }
+    for (size_t i = 0; i < o->change_count; i++)
+        if (!strcmp(o->changes[i].path->text, "regime")) {
+            overridden = true;
+            THAW_TRY(thaw_yaml_set_value(arena, config->document, o->changes[i].path,
+                                         o->changes[i].value));
+        }
+    if (overridden && thaw_yaml_get(config->document, "train"))
+        return thaw_hint(thaw_yaml_fail(thaw_yaml_get(config->document, "regime"),
+                                        "the experiment writes its stages out, which a regime "
+                                        "does not replace"),
+                         "take `train` out of %s", config->path);
+    return expand_regime(arena, &config->document);
+}
+
+static thaw_status apply_overrides(struct thaw_config *config, const struct overrides *o) {
+    struct thaw_arena *arena = &config->arena;
+    THAW_TRY(apply_regime(config, o));
+    for (size_t i = 0; i < o->set_count; i++)
+        THAW_TRY(thaw_yaml_set(arena, config->document, o->sets[i]));
+    for (size_t i = 0; i < o->change_count; i++)
+        THAW_TRY(
+            thaw_yaml_set_value(arena, config->document, o->changes[i].path, o->changes[i].value));
+    return THAW_OK;
+}
+
+static thaw_status load(const char *path, const struct overrides *overrides,
                         struct thaw_config *config) {
-    static const char *const keys[] = {
-        "name",     "extends", "regime", "model",     "data",   "augment", "loss",  "metric",
-        "schedule", "batch",   "seed",   "optimizer", "output", "device",  "train", "keep"};
+    static const char *const keys[] = {"name",  "extends", "sweep",     "regime", "model",
+                                       "data",  "augment", "loss",      "metric", "schedule",
+                                       "batch", "seed",    "optimizer", "output", "device",
+                                       "train", "keep"};
     config->path = thaw_arena_copy(&config->arena, path);
     if (!config->path)
         return THAW_ERROR_MEMORY;
     THAW_TRY(load_extended(&config->arena, path, 0, &config->document));
-    /* The regime first, so that an override reaches into the stages that it stands for. */
-    for (size_t i = 0; i < set_count; i++)
-        if (!strncmp(sets[i], "regime=", 7))
-            THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
-    const thaw_yaml *regime = thaw_yaml_get(config->document, "regime");
-    if (regime && !strcmp(regime->file, "--set") && thaw_yaml_get(config->document, "train"))
-        return thaw_hint(thaw_yaml_fail(regime,
-                                        "the experiment writes its stages out, which a regime "
-                                        "does not replace"),
-                         "take `train` out of %s", path);
-    THAW_TRY(expand_regime(&config->arena, &config->document));
-    for (size_t i = 0; i < set_count; i++)
-        THAW_TRY(thaw_yaml_set(&config->arena, config->document, sets[i]));
+    /* What these say is done, and config.yaml of a run stands alone. */
+    thaw_yaml_drop(config->document, "extends");
+    thaw_yaml_drop(config->document, "sweep");
+    THAW_TRY(apply_overrides(config, overrides));
     THAW_TRY(thaw_config_apply_defaults(&config->arena, config->document));
     const thaw_yaml *root = config->document;
     THAW_TRY(thaw_yaml_only(root, keys, COUNT(keys)));
@@ -286,15 +325,22 @@ static thaw_status load(const char *path, const char *const *sets, size_t set_co
     return thaw_config_read_stages(config, root);
 }
 
-thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
-                             struct thaw_config *ret_config) {
+thaw_status thaw_config_load_changed(const char *path, const char *const *sets, size_t set_count,
+                                     const struct thaw_config_change *changes, size_t change_count,
+                                     struct thaw_config *ret_config) {
     struct thaw_config config = {0};
-    thaw_status status = load(path, sets, set_count, &config);
+    struct overrides overrides = {sets, set_count, changes, change_count};
+    thaw_status status = load(path, &overrides, &config);
     if (status != THAW_OK)
         thaw_config_finish(&config);
     else
         *ret_config = config;
     return status;
+}
+
+thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
+                             struct thaw_config *ret_config) {
+    return thaw_config_load_changed(path, sets, set_count, NULL, 0, ret_config);
 }
 
 void thaw_config_finish(struct thaw_config *config) {

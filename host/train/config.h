@@ -18,6 +18,7 @@
  *   output: runs
  *   device: {conv: NAME, block: 16}
  *   train: [ {stage: warmup, train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
+ *   sweep: {seed: [0, 1, 2]}           # variants that thaw train compares; train/sweep.h
  *
  * optimizer, schedule, batch and augment may stand in a stage, too, and hold there.
  */
@@ -108,6 +109,17 @@ struct thaw_config {
  */
 thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
                              struct thaw_config *ret_config);
+/* The same with values of a `sweep` applied after the sets; borrowed. */
+struct thaw_config_change {
+    const thaw_yaml *path; /* a scalar: "train.1.lr" */
+    const thaw_yaml *value;
+};
+thaw_status thaw_config_load_changed(const char *path, const char *const *sets, size_t set_count,
+                                     const struct thaw_config_change *changes, size_t change_count,
+                                     struct thaw_config *ret_config);
+/* The document alone: `path` merged over what it extends, nothing checked. */
+thaw_status thaw_config_document(struct thaw_arena *arena, const char *path,
+                                 thaw_yaml **ret_document);
 void thaw_config_finish(struct thaw_config *config);
 
 /* THAW_ERROR_INPUT, naming the keys, when two resolved experiments differ. `what` names the first.

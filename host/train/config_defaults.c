@@ -38,8 +38,7 @@ static thaw_status make_absolute(struct thaw_arena *arena, const thaw_yaml *map,
     THAW_TRY(thaw_context(thaw_path_expand(arena, node->text, &expanded), "%s:%d:%d: %s",
                           node->file, node->line, node->column, key));
     const char *beside = expanded;
-    if (strcmp(node->file, "--set") !=
-        0) /* what the command line says is relative to where it stands */
+    if (strncmp(node->file, "--", 2) != 0) /* the command line's are relative to where it stands */
         beside = thaw_path_beside(arena, node->file, expanded);
     if (!beside)
         return THAW_ERROR_MEMORY;
