@@ -296,6 +296,11 @@ static thaw_status apply_overrides(struct thaw_config *config, const struct over
     for (size_t i = 0; i < o->change_count; i++)
         THAW_TRY(
             thaw_yaml_set_value(arena, config->document, o->changes[i].path, o->changes[i].value));
+    const thaw_yaml *extends = thaw_yaml_get(config->document, "extends");
+    const thaw_yaml *sweep = thaw_yaml_get(config->document, "sweep");
+    if (extends || sweep)
+        return thaw_yaml_fail(extends ? extends : sweep, "`%s` stands in a file only",
+                              extends ? "extends" : "sweep");
     return THAW_OK;
 }
 
