@@ -15,6 +15,7 @@ build|libclblast-dev|matrix products tuned for GPUs
 build|libyaml-dev|reads experiments and models
 build|libvips-dev|decodes photographs of every kind
 build|libzip-dev|reads .pth weights, which are zip files
+build|zlib1g-dev|reads data sets in gzip
 build|libxxhash-dev|hashes tensors: proof of what stayed frozen
 build|libjansson-dev|JSON for metrics and weights
 build|uthash-dev|hash tables in C

@@ -75,18 +75,23 @@ static thaw_status copy_classes(const struct thaw_dataset_config *config,
     return THAW_OK;
 }
 
+static thaw_status (*const lists[THAW_DATASET_FORMAT_COUNT])(struct thaw_dataset_builder *) = {
+    [THAW_DATASET_FOLDER] = thaw_dataset_list_folder,
+    [THAW_DATASET_CSV] = thaw_dataset_list_csv,
+    [THAW_DATASET_IDX] = thaw_dataset_list_idx,
+};
+
 static thaw_status fill(struct thaw_dataset_builder *builder) {
     const struct thaw_dataset_config *config = builder->config;
     struct thaw_dataset *dataset = builder->dataset;
     THAW_TRY(copy_classes(config, dataset));
-    if (config->format == THAW_DATASET_FOLDER)
-        THAW_TRY(thaw_dataset_list_folder(builder));
-    else
-        THAW_TRY(thaw_dataset_list_csv(builder));
+    THAW_TRY(lists[config->format](builder));
+    THAW_TRY(thaw_dataset_select_classes(builder));
     if (dataset->class_count < 2 && !config->evaluate_only)
         return thaw_yaml_fail(config->place, "the data have one class, '%s'; two are the least",
                               dataset->classes[0]);
-    return thaw_dataset_split(builder);
+    THAW_TRY(thaw_dataset_split(builder));
+    return config->evaluate_only ? THAW_OK : thaw_dataset_select_photos(builder);
 }
 
 thaw_status thaw_dataset_open(const struct thaw_dataset_config *config,

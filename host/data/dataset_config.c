@@ -26,24 +26,32 @@ static thaw_status parse_path(struct thaw_arena *arena, const thaw_yaml *data, c
     return *path ? THAW_OK : THAW_ERROR_MEMORY;
 }
 
+/* At least two different names. */
+static thaw_status check_class_list(const thaw_yaml *list) {
+    THAW_TRY(thaw_yaml_expect(list, THAW_YAML_SEQUENCE, "`classes`"));
+    if (list->count < 2)
+        return thaw_yaml_fail(list, "`classes` has %zu names; two are the least", list->count);
+    for (size_t i = 0; i < list->count; i++) {
+        const char *name = NULL;
+        THAW_TRY(thaw_yaml_string(list->items[i], &name));
+        for (size_t j = 0; j < i; j++)
+            if (!strcmp(list->items[j]->text, name))
+                return thaw_yaml_fail(list->items[i], "class '%s' is named twice", name);
+    }
+    return THAW_OK;
+}
+
 static thaw_status parse_classes(struct thaw_arena *arena, const thaw_yaml *data,
                                  struct thaw_dataset_config *config) {
     const thaw_yaml *list = thaw_yaml_get(data, "classes");
     if (!list)
         return THAW_OK;
-    THAW_TRY(thaw_yaml_expect(list, THAW_YAML_SEQUENCE, "`classes`"));
-    if (list->count < 2)
-        return thaw_yaml_fail(list, "`classes` has %zu names; two are the least", list->count);
+    THAW_TRY(check_class_list(list));
     config->classes = thaw_arena_array(arena, list->count, sizeof *config->classes);
     if (!config->classes)
         return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < list->count; i++) {
-        THAW_TRY(thaw_yaml_string(list->items[i], &config->classes[i]));
-        for (size_t j = 0; j < i; j++)
-            if (!strcmp(config->classes[i], config->classes[j]))
-                return thaw_yaml_fail(list->items[i], "class '%s' is named twice",
-                                      config->classes[i]);
-    }
+    for (size_t i = 0; i < list->count; i++)
+        config->classes[i] = list->items[i]->text;
     config->class_count = list->count;
     return THAW_OK;
 }
@@ -214,33 +222,125 @@ static thaw_status parse_loading(const thaw_yaml *data, struct thaw_dataset_conf
     return thaw_yaml_get_int(data, "workers", 1, 256, &config->workers);
 }
 
+/* ---- idx and select ---------------------------------------------------------------------------*/
+
+static thaw_status parse_idx(struct thaw_arena *arena, const thaw_yaml *data,
+                             struct thaw_dataset_config *config) {
+    static const char *const keys[THAW_SET_COUNT][2] = {
+        {"images", "labels"}, {"val_images", "val_labels"}, {"test_images", "test_labels"}};
+    for (int set = 0; set < THAW_SET_COUNT; set++) {
+        struct thaw_dataset_idx *part = &config->idx[set];
+        THAW_TRY(parse_path(arena, data, keys[set][0], &part->images));
+        THAW_TRY(parse_path(arena, data, keys[set][1], &part->labels));
+        if (!part->images != !part->labels)
+            return thaw_yaml_fail(thaw_yaml_get(data, keys[set][!part->images]),
+                                  "`%s` needs `%s` beside it", keys[set][!part->images],
+                                  keys[set][!part->labels]);
+    }
+    if (!config->idx[THAW_SET_TRAIN].images)
+        return thaw_yaml_fail(data, "`format: idx` needs `images` and `labels`");
+    bool has_val = config->idx[THAW_SET_VAL].images;
+    if (has_val && (config->val_place || config->split))
+        return thaw_yaml_fail(config->val_place ? config->val_place : thaw_yaml_get(data, "split"),
+                              "`val_images` says already what is for validation");
+    return THAW_OK;
+}
+
+static thaw_status parse_select(const thaw_yaml *data, struct thaw_dataset_select *select) {
+    static const char *const keys[] = {"classes", "per_class", "val_per_class", "seed"};
+    const thaw_yaml *map = thaw_yaml_get(data, "select");
+    int64_t seed = 0;
+    if (!map)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_expect(map, THAW_YAML_MAPPING, "`select`"));
+    THAW_TRY(thaw_yaml_only(map, keys, COUNT_OF(keys)));
+    THAW_TRY(thaw_yaml_get_int(map, "per_class", 1, INT_MAX, &select->per_class));
+    THAW_TRY(thaw_yaml_get_int(map, "val_per_class", 1, INT_MAX, &select->val_per_class));
+    const thaw_yaml *seed_node = thaw_yaml_get(map, "seed"), *list = thaw_yaml_get(map, "classes");
+    if (seed_node)
+        THAW_TRY(thaw_yaml_int(seed_node, 0, INT64_MAX, &seed));
+    select->seed = (uint64_t)seed;
+    if (seed_node && !select->per_class && !select->val_per_class)
+        return thaw_yaml_fail(seed_node, "`seed` has no meaning without `per_class`");
+    select->classes = list;
+    return list ? check_class_list(list) : THAW_OK;
+}
+
+/* ---- the section ------------------------------------------------------------------------------*/
+
+/* What belongs to which formats. */
+enum {
+    FOLDER = 1 << THAW_DATASET_FOLDER,
+    CSV = 1 << THAW_DATASET_CSV,
+    IDX = 1 << THAW_DATASET_IDX
+};
+static const struct {
+    const char *name;
+    int formats;
+} data_keys[] = {
+    {"format", FOLDER | CSV | IDX},
+    {"val", FOLDER | CSV | IDX},
+    {"seed", FOLDER | CSV | IDX},
+    {"split", FOLDER | CSV | IDX},
+    {"classes", FOLDER | CSV | IDX},
+    {"select", FOLDER | CSV | IDX},
+    {"broken", FOLDER | CSV},
+    {"memory", FOLDER | CSV | IDX},
+    {"workers", FOLDER | CSV | IDX},
+    {"root", FOLDER | CSV},
+    {"val_root", FOLDER},
+    {"file", CSV},
+    {"delimiter", CSV},
+    {"header", CSV},
+    {"path", CSV},
+    {"label", CSV},
+    {"set", CSV},
+    {"threshold", CSV},
+    {"map", CSV},
+    {"images", IDX},
+    {"labels", IDX},
+    {"val_images", IDX},
+    {"val_labels", IDX},
+    {"test_images", IDX},
+    {"test_labels", IDX},
+};
+static const char *const formats[THAW_DATASET_FORMAT_COUNT] = {"folder", "csv", "idx"};
+
+static thaw_status check_keys(const thaw_yaml *data, enum thaw_dataset_format format) {
+    const char *names[COUNT_OF(data_keys)];
+    for (size_t i = 0; i < COUNT_OF(data_keys); i++)
+        names[i] = data_keys[i].name;
+    THAW_TRY(thaw_yaml_only(data, names, COUNT_OF(names)));
+    for (size_t i = 0; i < COUNT_OF(data_keys); i++) {
+        int allowed = data_keys[i].formats;
+        const thaw_yaml *node = thaw_yaml_get(data, names[i]);
+        if (node && !(allowed & 1 << format))
+            return thaw_yaml_fail(node, "`%s` is for `format: %s`%s only", names[i],
+                                  formats[__builtin_ctz((unsigned)allowed)],
+                                  allowed == (FOLDER | CSV) ? " and `csv`" : "");
+    }
+    return THAW_OK;
+}
+
 thaw_status thaw_dataset_config_parse(struct thaw_arena *arena, const thaw_yaml *data,
                                       struct thaw_dataset_config *ret_config) {
-    static const char *const formats[] = {"folder", "csv"};
-    /* those of both formats, then those of one */
-    static const char *const keys[] = {"format",  "root",      "val",    "seed",    "split",
-                                       "classes", "broken",    "memory", "workers", "val_root",
-                                       "file",    "delimiter", "header", "path",    "label",
-                                       "set",     "threshold", "map"};
-    enum { FOLDER_KEYS = 10, COMMON_KEYS = 9 };
     struct thaw_dataset_config config = {.place = data};
     size_t format = 0;
     THAW_TRY(thaw_yaml_expect(data, THAW_YAML_MAPPING, "`data`"));
-    THAW_TRY(thaw_yaml_only(data, keys, COUNT_OF(keys)));
     if (!thaw_yaml_get(data, "format"))
-        return thaw_yaml_fail(data, "`data` needs `format: folder` or `format: csv`");
+        return thaw_yaml_fail(data, "`data` needs `format: folder`, `csv` or `idx`");
     THAW_TRY(thaw_yaml_choice(thaw_yaml_get(data, "format"), formats, COUNT_OF(formats), &format));
-    config.format = format == 0 ? THAW_DATASET_FOLDER : THAW_DATASET_CSV;
-    for (size_t i = COMMON_KEYS; i < COUNT_OF(keys); i++)
-        if (thaw_yaml_get(data, keys[i]) && (i < FOLDER_KEYS) != (format == 0))
-            return thaw_yaml_fail(thaw_yaml_get(data, keys[i]), "`%s` is for `format: %s` only",
-                                  keys[i], i < FOLDER_KEYS ? "folder" : "csv");
+    config.format = (enum thaw_dataset_format)format;
+    THAW_TRY(check_keys(data, config.format));
     THAW_TRY(parse_path(arena, data, "root", &config.root));
     THAW_TRY(parse_classes(arena, data, &config));
     THAW_TRY(parse_split(arena, data, &config));
+    THAW_TRY(parse_select(data, &config.select));
     THAW_TRY(parse_loading(data, &config));
     if (config.format == THAW_DATASET_CSV)
         THAW_TRY(parse_csv(arena, data, &config));
+    else if (config.format == THAW_DATASET_IDX)
+        THAW_TRY(parse_idx(arena, data, &config));
     else if (!config.root)
         return thaw_yaml_fail(data, "`format: folder` needs `root`");
     *ret_config = config;

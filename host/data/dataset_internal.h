@@ -14,11 +14,18 @@ struct thaw_dataset_builder {
 
 thaw_status thaw_dataset_list_folder(struct thaw_dataset_builder *builder);
 thaw_status thaw_dataset_list_csv(struct thaw_dataset_builder *builder);
+thaw_status thaw_dataset_list_idx(struct thaw_dataset_builder *builder);
 /* Appends; texts are of dataset->arena. */
 thaw_status thaw_dataset_add(struct thaw_dataset_builder *builder, struct thaw_photo photo);
 
+/* Fills set_counts. */
+void thaw_dataset_count_sets(struct thaw_dataset *dataset);
 /* Gives every photo its set, as the config says. */
 thaw_status thaw_dataset_split(struct thaw_dataset_builder *builder);
+
+/* `select`: classes before the split, photos per class after it. */
+thaw_status thaw_dataset_select_classes(struct thaw_dataset_builder *builder);
+thaw_status thaw_dataset_select_photos(struct thaw_dataset_builder *builder);
 
 /* The order of classes and photos: runs of digits by their value, the rest by bytes. */
 int thaw_dataset_compare_names(const char *a, const char *b);

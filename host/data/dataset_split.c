@@ -8,19 +8,19 @@
 #include "data/csv.h"
 #include "data/dataset_internal.h"
 
-static void count_sets(struct thaw_dataset *dataset) {
+void thaw_dataset_count_sets(struct thaw_dataset *dataset) {
     memset(dataset->set_counts, 0, sizeof dataset->set_counts);
     for (size_t i = 0; i < dataset->count; i++)
         dataset->set_counts[dataset->photos[i].set]++;
 }
 
-/* The photos of one class: the first round(count * val) of a seeded shuffle are for validation, at
- * least one and never all. */
+/* The photos of one class that are not for testing: the first round(count * val) of a seeded
+ * shuffle are for validation, at least one and never all. */
 static thaw_status split_class(struct thaw_dataset *dataset, int label,
                                const struct thaw_dataset_config *config, uint32_t *members) {
     size_t count = 0;
     for (size_t i = 0; i < dataset->count; i++)
-        if (dataset->photos[i].label == label)
+        if (dataset->photos[i].label == label && dataset->photos[i].set == THAW_SET_TRAIN)
             members[count++] = (uint32_t)i;
     const char *name = dataset->classes[label];
     if (count < 2)
@@ -54,13 +54,15 @@ static thaw_status split_stratified(struct thaw_dataset *dataset,
 /* Sets that the data say: test stands in for a validation set, and each class must be trained. */
 static thaw_status settle_explicit(struct thaw_dataset *dataset,
                                    const struct thaw_dataset_config *config) {
-    const char *source = config->file ? config->file : config->root;
-    count_sets(dataset);
+    const char *source = config->file                         ? config->file
+                         : config->idx[THAW_SET_TRAIN].images ? config->idx[THAW_SET_TRAIN].images
+                                                              : config->root;
+    thaw_dataset_count_sets(dataset);
     bool has_val = dataset->set_counts[THAW_SET_VAL] > 0;
     for (size_t i = 0; !has_val && i < dataset->count; i++)
         if (dataset->photos[i].set == THAW_SET_TEST)
             dataset->photos[i].set = THAW_SET_VAL;
-    count_sets(dataset);
+    thaw_dataset_count_sets(dataset);
     if (!dataset->set_counts[THAW_SET_VAL])
         return thaw_fail(THAW_ERROR_INPUT, "'%s': no photo is for validation (set val or test)",
                          source);
@@ -73,22 +75,6 @@ static thaw_status settle_explicit(struct thaw_dataset *dataset,
             return thaw_fail(THAW_ERROR_INPUT, "'%s': class '%s' has no photo for training", source,
                              dataset->classes[label]);
     }
-    return THAW_OK;
-}
-
-thaw_status thaw_dataset_split(struct thaw_dataset_builder *builder) {
-    struct thaw_dataset *dataset = builder->dataset;
-    const struct thaw_dataset_config *config = builder->config;
-    if (config->evaluate_only)
-        for (size_t i = 0; i < dataset->count; i++)
-            dataset->photos[i].set = THAW_SET_VAL;
-    else if (config->split)
-        THAW_TRY(thaw_dataset_read_split(dataset, config->split));
-    else if (builder->has_explicit_sets)
-        THAW_TRY(settle_explicit(dataset, config));
-    else
-        THAW_TRY(split_stratified(dataset, config));
-    count_sets(dataset);
     return THAW_OK;
 }
 
@@ -133,12 +119,21 @@ static int compare_entry(const void *a, const void *b) {
     return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-static thaw_status take_row(struct thaw_dataset *dataset, const char *path,
+static bool has_class(const struct thaw_dataset *dataset, const char *name) {
+    for (size_t i = 0; i < dataset->class_count; i++)
+        if (!strcmp(dataset->classes[i], name))
+            return true;
+    return false;
+}
+
+static thaw_status take_row(struct thaw_dataset *dataset, const char *path, bool is_partial,
                             const struct thaw_csv_row *row, struct entry *entries,
                             enum thaw_set *sets) {
     const char *name = row->fields[0], *label = row->fields[1];
     struct entry key = {.name = name};
     struct entry *entry = bsearch(&key, entries, dataset->count, sizeof key, compare_entry);
+    if (!entry && is_partial && !has_class(dataset, label))
+        return THAW_OK; /* of a class that is not selected */
     if (!entry)
         return thaw_fail(THAW_ERROR_INPUT, "%s:%d: '%s' is not among the photos", path, row->line,
                          name);
@@ -158,7 +153,7 @@ static thaw_status take_row(struct thaw_dataset *dataset, const char *path,
                      row->line, row->fields[2]);
 }
 
-static thaw_status take_rows(struct thaw_dataset *dataset, const char *path,
+static thaw_status take_rows(struct thaw_dataset *dataset, const char *path, bool is_partial,
                              struct thaw_arena *arena) {
     struct thaw_csv csv = {0};
     THAW_TRY(thaw_csv_read(arena, path, ',', &csv));
@@ -173,20 +168,42 @@ static thaw_status take_rows(struct thaw_dataset *dataset, const char *path,
         entries[i] = (struct entry){.name = dataset->photos[i].name, .index = i};
     qsort(entries, dataset->count, sizeof *entries, compare_entry);
     for (size_t i = 1; i < csv.count; i++)
-        THAW_TRY(take_row(dataset, path, &csv.rows[i], entries, sets));
+        THAW_TRY(take_row(dataset, path, is_partial, &csv.rows[i], entries, sets));
     for (size_t i = 0; i < dataset->count; i++)
         if (!entries[i].is_seen)
             return thaw_fail(THAW_ERROR_INPUT, "'%s' does not say the set of '%s'", path,
                              entries[i].name);
     for (size_t i = 0; i < dataset->count; i++)
         dataset->photos[i].set = sets[i];
-    count_sets(dataset);
+    thaw_dataset_count_sets(dataset);
     return THAW_OK;
 }
 
-thaw_status thaw_dataset_read_split(struct thaw_dataset *dataset, const char *path) {
+static thaw_status read_split(struct thaw_dataset *dataset, const char *path, bool is_partial) {
     struct thaw_arena arena = {0};
-    thaw_status status = take_rows(dataset, path, &arena);
+    thaw_status status = take_rows(dataset, path, is_partial, &arena);
     thaw_arena_finish(&arena);
     return status;
+}
+
+thaw_status thaw_dataset_read_split(struct thaw_dataset *dataset, const char *path) {
+    return read_split(dataset, path, false);
+}
+
+/* ---- the choice ------------------------------------------------------------------------------*/
+
+thaw_status thaw_dataset_split(struct thaw_dataset_builder *builder) {
+    struct thaw_dataset *dataset = builder->dataset;
+    const struct thaw_dataset_config *config = builder->config;
+    if (config->evaluate_only)
+        for (size_t i = 0; i < dataset->count; i++)
+            dataset->photos[i].set = THAW_SET_VAL;
+    else if (config->split)
+        THAW_TRY(read_split(dataset, config->split, config->select.classes != NULL));
+    else if (builder->has_explicit_sets)
+        THAW_TRY(settle_explicit(dataset, config));
+    else
+        THAW_TRY(split_stratified(dataset, config));
+    thaw_dataset_count_sets(dataset);
+    return THAW_OK;
 }

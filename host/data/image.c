@@ -265,10 +265,10 @@ static float mean_luma(const struct thaw_image *image) {
     return (float)(sum / (255.0 * (double)count));
 }
 
-static thaw_status run_pipeline(struct pipeline *pipeline, const struct thaw_map *file,
-                                const struct thaw_image_request *request,
-                                struct thaw_image *ret_image) {
-    THAW_TRY(load(file, request, pipeline));
+/* From the picture as loaded to pixels. */
+static thaw_status finish_pipeline(struct pipeline *pipeline,
+                                   const struct thaw_image_request *request,
+                                   struct thaw_image *ret_image) {
     THAW_TRY(interpret(&pipeline->image));
     THAW_TRY(flatten(&pipeline->image));
     THAW_TRY(reduce(pipeline));
@@ -291,7 +291,9 @@ static thaw_status decode_bytes(const struct thaw_map *file,
                                 const struct thaw_image_request *request,
                                 struct thaw_image *ret_image) {
     struct pipeline pipeline = {0};
-    thaw_status status = run_pipeline(&pipeline, file, request, ret_image);
+    thaw_status status = load(file, request, &pipeline);
+    if (status == THAW_OK)
+        status = finish_pipeline(&pipeline, request, ret_image);
     if (pipeline.image)
         g_object_unref(pipeline.image);
     return status;
@@ -343,6 +345,72 @@ thaw_status thaw_image_decode(const char *path, const struct thaw_image_request 
         status = explain(&file, request, ret_image);
     thaw_map_close(&file);
     return thaw_context(status, "cannot decode '%s'", path);
+}
+
+/* ---- pixels in memory -------------------------------------------------------------------------*/
+
+static thaw_status load_raster(const struct thaw_raster *raster, struct pipeline *pipeline) {
+    size_t size_bytes = (size_t)raster->width * (size_t)raster->height * (size_t)raster->channels;
+    pipeline->image =
+        vips_image_new_from_memory(raster->pixels, size_bytes, raster->width, raster->height,
+                                   raster->channels, VIPS_FORMAT_UCHAR);
+    if (!pipeline->image)
+        return fail_vips();
+    VipsImage *next = NULL;
+    VipsInterpretation meaning =
+        raster->channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+    if (vips_copy(pipeline->image, &next, "interpretation", meaning, NULL))
+        return fail_vips();
+    advance(&pipeline->image, next);
+    return THAW_OK;
+}
+
+/* Without libvips where nothing is to be resized: it takes longer than a small picture's pixels. */
+static thaw_status copy_raster(const struct thaw_raster *raster, int channels,
+                               struct thaw_image *ret_image) {
+    size_t count = (size_t)raster->width * (size_t)raster->height;
+    struct thaw_image image = {
+        .width = raster->width, .height = raster->height, .channels = channels};
+    image.pixels = g_try_malloc(count * (size_t)channels);
+    if (!image.pixels)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
+    if (raster->channels == channels)
+        memcpy(image.pixels, raster->pixels, count * (size_t)channels);
+    else /* grey as three equal channels */
+        for (size_t i = 0; i < 3 * count; i++)
+            image.pixels[i] = raster->pixels[i / 3];
+    image.luma = mean_luma(&image);
+    *ret_image = image;
+    return THAW_OK;
+}
+
+static thaw_status decode_raster(const struct thaw_raster *raster,
+                                 const struct thaw_image_request *request,
+                                 struct thaw_image *ret_image) {
+    struct pipeline pipeline = {0};
+    THAW_TRY(
+        target_size(request, raster->width, raster->height, &pipeline.width, &pipeline.height));
+    if (pipeline.width == raster->width && pipeline.height == raster->height &&
+        raster->channels <= request->channels)
+        return copy_raster(raster, request->channels, ret_image);
+    thaw_status status = load_raster(raster, &pipeline);
+    if (status == THAW_OK)
+        status = finish_pipeline(&pipeline, request, ret_image);
+    if (pipeline.image)
+        g_object_unref(pipeline.image);
+    return status;
+}
+
+thaw_status thaw_image_from_raster(const struct thaw_raster *raster, const char *name,
+                                   const struct thaw_image_request *request,
+                                   struct thaw_image *ret_image) {
+    pthread_once(&started, start);
+    if (!is_usable)
+        return thaw_fail(THAW_ERROR_RUNTIME, "libvips does not start: %s", vips_error_buffer());
+    pthread_rwlock_rdlock(&error_lock);
+    thaw_status status = decode_raster(raster, request, ret_image);
+    pthread_rwlock_unlock(&error_lock);
+    return thaw_context(status, "cannot prepare '%s'", name);
 }
 
 void thaw_image_finish(struct thaw_image *image) {

@@ -43,6 +43,16 @@ struct thaw_image {
  * cache is off, its threads are off, its messages are dropped. */
 thaw_status thaw_image_decode(const char *path, const struct thaw_image_request *request,
                               struct thaw_image *ret_image);
+/* Pixels that are decoded already: [height][width][channels], channels 1 or 3. */
+struct thaw_raster {
+    const uint8_t *pixels;
+    int width, height, channels;
+};
+/* The same for them, to the same bits as for a file of these pixels; they are copied. `name` is
+ * for messages. */
+thaw_status thaw_image_from_raster(const struct thaw_raster *raster, const char *name,
+                                   const struct thaw_image_request *request,
+                                   struct thaw_image *ret_image);
 void thaw_image_finish(struct thaw_image *image); /* accepts {0} */
 
 /* Content of the pixels and their dimensions, for caches. */

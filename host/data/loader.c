@@ -106,6 +106,15 @@ static void settle_opening(struct thaw_loader *loader, struct entry *entry) {
     }
 }
 
+static thaw_status decode_photo(const struct thaw_loader *loader, uint32_t index,
+                                struct thaw_image *ret_image) {
+    const struct thaw_photo *photo = &loader->dataset->photos[index];
+    const struct thaw_image_request *request = &loader->options.image;
+    return photo->raster.pixels
+               ? thaw_image_from_raster(&photo->raster, photo->name, request, ret_image)
+               : thaw_image_decode(photo->path, request, ret_image);
+}
+
 /* Decodes one photo; the lock is held before and after, not meanwhile. */
 static void decode(struct thaw_loader *loader, uint32_t index) {
     struct entry *entry = &loader->entries[index];
@@ -113,8 +122,7 @@ static void decode(struct thaw_loader *loader, uint32_t index) {
     entry->state = DECODING;
     loader->busy++;
     pthread_mutex_unlock(&loader->lock);
-    thaw_status status =
-        thaw_image_decode(loader->dataset->photos[index].path, &loader->options.image, &image);
+    thaw_status status = decode_photo(loader, index, &image);
     pthread_mutex_lock(&loader->lock);
     loader->busy--;
     if (status == THAW_OK) {

@@ -63,8 +63,10 @@ thaw_status thaw_config_apply_defaults(struct thaw_arena *arena, thaw_yaml *root
     THAW_TRY(make_absolute(arena, model, "weights"));
     if (graph && graph->kind == THAW_YAML_SCALAR && thaw_model_name_is_path(graph->text))
         THAW_TRY(make_absolute(arena, model, "graph"));
-    static const char *const data_paths[] = {"root", "file", "val_root", "split"};
-    for (size_t i = 0; i < 4; i++)
+    static const char *const data_paths[] = {
+        "root",   "file",       "val_root",   "split",       "images",
+        "labels", "val_images", "val_labels", "test_images", "test_labels"};
+    for (size_t i = 0; i < sizeof data_paths / sizeof *data_paths; i++)
         THAW_TRY(make_absolute(arena, thaw_yaml_get(root, "data"), data_paths[i]));
     return THAW_OK;
 }

@@ -138,7 +138,7 @@ static void wrong_model_data_and_photos(void **state) {
     const char *format =
         "name: wrong\noutput: %s/runs\nmodel: {graph: %s%s}\nbatch: 8\n"
         "data: {format: folder, root: %s}\ntrain: [{train: [head], lr: 1x, epochs: 1}]\n";
-    snprintf(text, sizeof text, format, test_directory(), "resnet81", "", "photos");
+    snprintf(text, sizeof text, format, test_directory(), "resnet188", "", "photos");
     tiny_write("w.yaml", text);
     test_expect_exit(TEST_THAW(NULL, "train", tiny_path("w.yaml")), 2, "nearest: 'resnet18'");
     snprintf(text, sizeof text, format, test_directory(), tiny_path("tiny.yaml"), "", "fotos");

@@ -487,7 +487,7 @@ static void wrong_sections_are_refused(void **state) {
     (void)state;
     static const char *const cases[][2] = {
         {"[folder]", "`data`"},
-        {"{root: x}", "needs `format: folder` or `format: csv`"},
+        {"{root: x}", "needs `format: folder`, `csv` or `idx`"},
         {"{format: folders, root: x}", "nearest"},
         {"{format: folder}", "needs `root`"},
         {"{format: csv}", "needs `file`"},
@@ -516,6 +516,9 @@ static void wrong_sections_are_refused(void **state) {
         {"{format: folder, root: x, broken: maybe}", "maybe"},
         {"{format: folder, root: x, memory: 0}", "data.yaml:1:35"},
         {"{format: folder, root: x, workers: 1000}", "1000"},
+        {"{format: idx, root: x}", "`root` is for `format: folder` and `csv` only"},
+        {"{format: idx, broken: skip}", "`broken` is for `format: folder` and `csv` only"},
+        {"{format: folder, root: x, images: y}", "`images` is for `format: idx` only"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct thaw_dataset_config config;
