@@ -21,11 +21,12 @@ struct scratch {
 };
 
 static thaw_status evaluate_batch(thaw_exec *exec, const struct thaw_graph *graph,
-                                  struct thaw_feed *feed, const uint32_t *photos, int count,
-                                  struct scratch *s, struct thaw_metrics *metrics) {
+                                  const struct thaw_members *members, int count, struct scratch *s,
+                                  struct thaw_metrics *metrics) {
     struct thaw_op_step step = {.batch = count};
     double norm;
-    THAW_TRY(thaw_feed_fill(feed, photos, s->rows, count, 0, false, thaw_exec_input(exec), NULL));
+    THAW_TRY(thaw_feed_fill(members->feed, members->photos, s->rows, count, 0, false,
+                            thaw_exec_input(exec), NULL));
     struct thaw_targets targets = {
         .labels = s->labels, .count = count, .classes = metrics->classes};
     thaw_targets_fill(&targets, s->targets, &norm);
@@ -44,10 +45,9 @@ static thaw_status evaluate_batch(thaw_exec *exec, const struct thaw_graph *grap
 }
 
 thaw_status thaw_evaluate(thaw_exec *exec, const struct thaw_graph *graph, int batch,
-                          struct thaw_feed *feed, const uint32_t *photos, const int *labels,
-                          size_t set_count, thaw_feed_progress *progress, void *user,
-                          struct thaw_metrics *metrics, float *ret_logits) {
-    size_t n = (size_t)batch, classes = (size_t)metrics->classes;
+                          const struct thaw_members *members, thaw_feed_progress *progress,
+                          void *user, struct thaw_metrics *metrics, float *ret_logits) {
+    size_t n = (size_t)batch, set_count = members->count, classes = (size_t)metrics->classes;
     struct thaw_arena arena = {0};
     struct scratch s = {.rows = thaw_arena_array(&arena, n, sizeof *s.rows),
                         .labels = thaw_arena_array(&arena, n, sizeof *s.labels),
@@ -60,10 +60,10 @@ thaw_status thaw_evaluate(thaw_exec *exec, const struct thaw_graph *graph, int b
     for (size_t first = 0; first < set_count && status == THAW_OK; first += n) {
         int count = (int)(set_count - first < n ? set_count - first : n);
         for (int i = 0; i < count; i++) {
-            s.rows[i] = (uint32_t)(first + (size_t)i);
-            s.labels[i] = labels[first + (size_t)i];
+            s.rows[i] = thaw_members_row(members, first + (size_t)i);
+            s.labels[i] = members->labels[s.rows[i]];
         }
-        status = evaluate_batch(exec, graph, feed, photos, count, &s, metrics);
+        status = evaluate_batch(exec, graph, members, count, &s, metrics);
         if (status == THAW_OK && ret_logits)
             memcpy(ret_logits + first * classes, s.logits, (size_t)count * classes * sizeof(float));
         if (status == THAW_OK && progress)

@@ -8,12 +8,11 @@
 /* Index of the largest of `count` values; the first of equals. */
 int thaw_argmax(const float *values, int count);
 
-/* Fills `metrics` (reset, then finished) from every member of the set: plain cross-entropy, no
+/* Fills `metrics` (reset, then finished) from every one of the members: plain cross-entropy, no
  * smoothing and no class weights. `exec` has a loss; folded weights must be up to date.
- * `ret_logits` (set_count x classes) may be NULL. */
+ * `ret_logits` (members.count x classes) may be NULL. */
 thaw_status thaw_evaluate(thaw_exec *exec, const struct thaw_graph *graph, int batch,
-                          struct thaw_feed *feed, const uint32_t *photos, const int *labels,
-                          size_t set_count, thaw_feed_progress *progress, void *user,
-                          struct thaw_metrics *metrics, float *ret_logits);
+                          const struct thaw_members *members, thaw_feed_progress *progress,
+                          void *user, struct thaw_metrics *metrics, float *ret_logits);
 
 #endif

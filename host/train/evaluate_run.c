@@ -71,8 +71,10 @@ static thaw_status evaluate(struct work *w, thaw_device *device, struct thaw_eva
         w->labels[i] = w->dataset->photos[photos[i]].label;
     THAW_TRY(thaw_metrics_init(&e->arena, (int)info->class_count, &e->metrics));
     struct thaw_feed feed = {.device = device, .loader = w->loader, .augmenter = w->augmenter};
-    return thaw_evaluate(w->exec, e->model.graph, w->options->batch, &feed, photos, w->labels,
-                         count, on_batch, w, &e->metrics, NULL);
+    struct thaw_members members = {
+        .feed = &feed, .photos = photos, .labels = w->labels, .count = count};
+    return thaw_evaluate(w->exec, e->model.graph, w->options->batch, &members, on_batch, w,
+                         &e->metrics, NULL);
 }
 
 thaw_status thaw_evaluate_run(thaw_device *device, const struct thaw_evaluation_options *options,

@@ -24,6 +24,18 @@ struct thaw_feed {
     uint64_t seed;
 };
 
+/* The members of a set, or those of them that `rows` chooses: a fold. Borrowed. */
+struct thaw_members {
+    const struct thaw_feed *feed;
+    const uint32_t *photos; /* photo ids of the loader */
+    const int *labels;      /* class of each of the photos */
+    const uint32_t *rows;   /* positions in both; NULL: all of them in order */
+    size_t count;           /* how many: of the rows, or of the photos */
+};
+static inline uint32_t thaw_members_row(const struct thaw_members *members, size_t i) {
+    return members->rows ? members->rows[i] : (uint32_t)i;
+}
+
 /* Called now and then with (done, total); a status other than THAW_OK ends the work with it. */
 typedef thaw_status thaw_feed_progress(void *user, size_t done, size_t total);
 

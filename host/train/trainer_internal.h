@@ -1,14 +1,13 @@
 /* Inside of the trainer, shared by trainer.c (the run: set-up, stages, files) and trainer_epoch.c
- * (what happens within a stage: steps, evaluation, keeping the best). */
+ * (what happens within a stage: epochs, keeping the best, checkpoints; the steps are fit.c's). */
 #ifndef THAW_TRAIN_TRAINER_INTERNAL_H
 #define THAW_TRAIN_TRAINER_INTERNAL_H
 
 #include <jansson.h>
 
-#include "train/evaluate.h"
 #include "train/experiment.h"
+#include "train/fit.h"
 #include "train/run_folder.h"
-#include "train/session.h"
 #include "train/trainer.h"
 
 /* Members of a set: photo ids of the loader and their labels. */
@@ -46,6 +45,7 @@ struct thaw_trainer {
     thaw_augmenter *augmenter;
     struct thaw_feature_cache train_cache, val_cache;
     struct thaw_feed train_feed, val_feed;
+    struct thaw_fit fit;
 };
 
 double thaw_clock_s(void);

@@ -1,0 +1,123 @@
+#include "train/fit.h"
+
+#include <math.h>
+
+#include "core/rng.h"
+#include "data/targets.h"
+
+thaw_status thaw_fit_init(const struct thaw_fit_options *options, struct thaw_fit *ret_fit) {
+    struct thaw_fit fit = {.o = *options};
+    size_t batch = (size_t)options->session->stage->batch, classes = (size_t)options->classes;
+    fit.order = thaw_arena_array(&fit.arena, options->train.count + 1, sizeof *fit.order);
+    fit.labels = thaw_arena_array(&fit.arena, batch, sizeof *fit.labels);
+    fit.partner = thaw_arena_array(&fit.arena, batch, sizeof *fit.partner);
+    fit.lambda = thaw_arena_array(&fit.arena, batch, sizeof *fit.lambda);
+    fit.targets = thaw_arena_array(&fit.arena, batch * classes, sizeof *fit.targets);
+    fit.losses = thaw_arena_array(&fit.arena, batch, sizeof *fit.losses);
+    if (!fit.order || !fit.labels || !fit.partner || !fit.lambda || !fit.targets || !fit.losses) {
+        thaw_arena_finish(&fit.arena);
+        return THAW_ERROR_MEMORY;
+    }
+    fit.steps = (int)((options->train.count + batch - 1) / batch);
+    *ret_fit = fit;
+    return THAW_OK;
+}
+
+void thaw_fit_finish(struct thaw_fit *fit) {
+    thaw_arena_finish(&fit->arena);
+    *fit = (struct thaw_fit){0};
+}
+
+void thaw_fit_begin_epoch(struct thaw_fit *fit) {
+    const struct thaw_members *train = &fit->o.train;
+    const struct thaw_train_state *state = fit->o.state;
+    for (size_t i = 0; i < train->count; i++)
+        fit->order[i] = thaw_members_row(train, i);
+    struct thaw_rng rng = thaw_rng_init(fit->o.session->config->seed, THAW_RNG_SHUFFLE,
+                                        (uint32_t)state->stage, (uint32_t)state->epoch);
+    thaw_rng_shuffle(&rng, fit->order, train->count);
+}
+
+/* Draws of augmentation must differ between stages too. */
+static uint32_t augment_epoch(const struct thaw_train_state *state) {
+    return (uint32_t)state->stage << 20 | (uint32_t)state->epoch;
+}
+
+static thaw_status diverged(struct thaw_fit *fit) {
+    const struct thaw_train_state *state = fit->o.state;
+    fit->diverged = true;
+    thaw_fail(THAW_ERROR_RUNTIME, "stage '%s', epoch %d, step %d: the loss is not a finite number",
+              fit->o.session->stage->name, state->epoch + 1, state->step + 1);
+    return thaw_hint(THAW_ERROR_RUNTIME,
+                     "lower the stage's lr, or warm it up: schedule: {type: cosine, "
+                     "warmup: 100}");
+}
+
+/* Fills the inputs and the targets of a batch; `ret_norm` divides its loss. */
+static thaw_status fill_batch(struct thaw_fit *fit, const uint32_t *rows, int count,
+                              double *ret_norm) {
+    const struct thaw_session *s = fit->o.session;
+    const struct thaw_members *train = &fit->o.train;
+    struct thaw_mix mix = {fit->partner, fit->lambda};
+    for (int i = 0; i < count; i++)
+        fit->labels[i] = train->labels[rows[i]];
+    THAW_TRY(thaw_feed_fill(train->feed, train->photos, rows, count, augment_epoch(fit->o.state),
+                            true, thaw_exec_input(s->train), &mix));
+    struct thaw_targets targets = {.labels = fit->labels,
+                                   .count = count,
+                                   .classes = fit->o.classes,
+                                   .partner = mix.partner,
+                                   .lambda = mix.lambda,
+                                   .smoothing = (float)s->config->label_smoothing,
+                                   .class_weights = fit->o.class_weights};
+    thaw_targets_fill(&targets, fit->targets, ret_norm);
+    return thaw_tensor_write(s->graph->device, thaw_exec_targets(s->train), count, fit->targets);
+}
+
+thaw_status thaw_fit_step(struct thaw_fit *fit) {
+    struct thaw_session *s = fit->o.session;
+    struct thaw_train_state *state = fit->o.state;
+    size_t batch = (size_t)s->stage->batch, first = (size_t)state->step * batch;
+    size_t left = fit->o.train.count - first;
+    int count = (int)(left < batch ? left : batch);
+    double norm = 0, sum = 0;
+    THAW_TRY(fill_batch(fit, fit->order + first, count, &norm));
+    struct thaw_op_step step = {.batch = count,
+                                .seed = s->config->seed,
+                                .counter = state->counter,
+                                .loss_scale = (float)(1 / norm)};
+    THAW_TRY(thaw_exec_forward(s->train, &step));
+    THAW_TRY(thaw_exec_backward(s->train, &step));
+    THAW_TRY(thaw_session_update(s, state->stage_steps));
+    THAW_TRY(thaw_tensor_read(s->graph->device, thaw_exec_losses(s->train), count, fit->losses));
+    for (int i = 0; i < count; i++)
+        sum += (double)fit->losses[i];
+    if (!isfinite(sum))
+        return diverged(fit);
+    state->loss_sum += sum;
+    state->loss_norm += norm;
+    state->step++;
+    state->stage_steps++;
+    state->counter++;
+    return THAW_OK;
+}
+
+void thaw_fit_end_epoch(struct thaw_fit *fit) {
+    struct thaw_train_state *state = fit->o.state;
+    state->epoch++;
+    state->step = 0;
+    state->loss_sum = state->loss_norm = 0;
+}
+
+double thaw_fit_loss(const struct thaw_fit *fit) {
+    const struct thaw_train_state *state = fit->o.state;
+    return state->loss_norm > 0 ? state->loss_sum / state->loss_norm : 0;
+}
+
+thaw_status thaw_fit_evaluate(const struct thaw_fit *fit, thaw_feed_progress *progress, void *user,
+                              struct thaw_metrics *metrics) {
+    const struct thaw_session *s = fit->o.session;
+    THAW_TRY(thaw_exec_fold(s->eval));
+    return thaw_evaluate(s->eval, s->graph, s->stage->batch, &fit->o.val, progress, user, metrics,
+                         NULL);
+}

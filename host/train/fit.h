@@ -1,0 +1,50 @@
+/* The steps of a stage over some rows of a set: order, batches, forward, backward, update, loss.
+ *
+ * Knows nothing of run folders, checkpoints and events: the trainer runs a stage with it, a pilot
+ * (pilot.h) a fold of one. What a step does is a function of the graph's values, the optimizer's
+ * slots, the run's seed and `state` alone, so that a caller who restores those continues to the
+ * same bits. */
+#ifndef THAW_TRAIN_FIT_H
+#define THAW_TRAIN_FIT_H
+
+#include "train/evaluate.h"
+#include "train/session.h"
+
+/* What a fit needs; everything is borrowed and must outlive it. */
+struct thaw_fit_options {
+    struct thaw_session *session; /* started before the first step */
+    /* Where the fit stands: stage and epoch choose the draws, step, counter, stage_steps and the
+     * loss sums move along. */
+    struct thaw_train_state *state;
+    struct thaw_members train, val; /* val.count 0: no evaluation */
+    const float *class_weights;     /* a weight for each class, or NULL */
+    int classes;
+};
+
+struct thaw_fit {
+    struct thaw_fit_options o;
+    int steps;     /* of an epoch */
+    bool diverged; /* why a step failed: its loss was not finite */
+    struct thaw_arena arena;
+    uint32_t *order; /* positions in the training set: this epoch's */
+    int *labels, *partner;
+    float *lambda, *targets, *losses; /* of a batch */
+};
+
+thaw_status thaw_fit_init(const struct thaw_fit_options *options, struct thaw_fit *ret_fit);
+void thaw_fit_finish(struct thaw_fit *fit); /* accepts {0} */
+
+/* Shuffles the rows for state->epoch; before the epoch's first step, and when a run resumes within
+ * an epoch. */
+void thaw_fit_begin_epoch(struct thaw_fit *fit);
+/* One step. THAW_ERROR_RUNTIME with a hint, and fit->diverged, when the loss is not finite. */
+thaw_status thaw_fit_step(struct thaw_fit *fit);
+/* state->epoch moves on; its step and loss sums go to 0. */
+void thaw_fit_end_epoch(struct thaw_fit *fit);
+/* Mean training loss of the epoch so far. */
+double thaw_fit_loss(const struct thaw_fit *fit);
+/* Of the rows of `val`, with the weights as they are. */
+thaw_status thaw_fit_evaluate(const struct thaw_fit *fit, thaw_feed_progress *progress, void *user,
+                              struct thaw_metrics *metrics);
+
+#endif
