@@ -169,6 +169,21 @@ def vgg11_bn():
     return model
 
 
+def alexnet():
+    model = torchvision.models.alexnet(dropout=0.0)
+    model.classifier[1], model.classifier[4] = nn.Linear(256 * 36, 64), nn.Linear(64, 64)
+    model.classifier[6] = nn.Linear(64, CLASSES)
+    return model
+
+
+def mnasnet():
+    model = torchvision.models.mnasnet1_0(num_classes=CLASSES, dropout=0.0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1  # torchvision: 0.0003; the model file follows fine-tuning
+    return model
+
+
 MODELS = {  # how to make it, image size, lr, changes of the YAML
     "vgg11_bn": (vgg11_bn, 64, 0.0002, [
         "graph.2.classifier.nodes.0.0.linear.out=64", "graph.2.classifier.nodes.3.3.linear.out=64",
@@ -178,7 +193,18 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
     "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2(num_classes=CLASSES, dropout=0.0), 64, 0.002,
                      ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
     "efficientnet_lite0": (EfficientNetLite0, 72, 0.002, ["graph.8.dropout.p=0"]),
+    "alexnet": (alexnet, 64, 0.00002, [
+        "graph.2.classifier.nodes.1.1.linear.out=64", "graph.2.classifier.nodes.4.4.linear.out=64",
+        "graph.2.classifier.nodes.0.0.dropout.p=0", "graph.2.classifier.nodes.3.3.dropout.p=0"]),
+    "densenet121": (lambda: torchvision.models.densenet121(num_classes=CLASSES), 64, 0.0002, []),
+    "efficientnet_b0": (lambda: torchvision.models.efficientnet_b0(
+        num_classes=CLASSES, dropout=0.0, stochastic_depth_prob=0.0), 64, 0.002,
+        ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
+    "mnasnet1_0": (mnasnet, 64, 0.0005, ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
+    "resnext50_32x4d": (lambda: torchvision.models.resnext50_32x4d(num_classes=CLASSES), 64, 0.0002, []),
+    "wide_resnet50_2": (lambda: torchvision.models.wide_resnet50_2(num_classes=CLASSES), 64, 0.0002, []),
 }
+FEWER_SAMPLES = {"densenet121", "efficientnet_b0", "mnasnet1_0", "resnext50_32x4d", "wide_resnet50_2"}
 
 
 # ---- what they compute ------------------------------------------------------------------------------
@@ -231,9 +257,9 @@ def whole(exact, single):
     return {"at": [number(v) for v in exact], "at_error": number(np.abs(exact - single).max())}
 
 
-def summary(exact, single, filters):
+def summary(exact, single, filters, samples):
     count, difference = len(exact), exact - single
-    samples = min(SAMPLES, count)
+    samples = min(samples, count)
     places = [i * count // samples for i in range(samples)]
     norm_error = np.sqrt((difference**2).sum())
     return {"count": count,
@@ -251,7 +277,8 @@ def write(name):
     for key in ("eval", "train", "losses"):
         golden[key] = whole(exact[key], single[key])
     for group in ("gradients", "statistics"):
-        golden[group] = {key[1]: summary(exact[key], single[key], state[key[1]].shape[0])
+        golden[group] = {key[1]: summary(exact[key], single[key], state[key[1]].shape[0],
+                                         4 if name in FEWER_SAMPLES else SAMPLES)
                          for key in exact if key[0] == group}
     text = json.dumps(golden, separators=(",", ":"))
     for group in ("gradients", "statistics"):  # a line for each tensor
