@@ -265,27 +265,40 @@ struct overrides {
     size_t change_count;
 };
 
-/* The regime first, so that an override reaches into the stages that it stands for. */
-static thaw_status apply_regime(struct thaw_config *config, const struct overrides *o) {
+/* Those of one key before all others; tells whether there are any. */
+static thaw_status apply_early(struct thaw_config *config, const struct overrides *o,
+                               const char *key, bool *ret_overridden) {
     struct thaw_arena *arena = &config->arena;
+    size_t length = strlen(key);
     bool overridden = false;
     for (size_t i = 0; i < o->set_count; i++)
-        if (!strncmp(o->sets[i], "regime=", 7)) {
+        if (!strncmp(o->sets[i], key, length) && o->sets[i][length] == '=') {
             overridden = true;
             THAW_TRY(thaw_yaml_set(arena, config->document, o->sets[i]));
         }
     for (size_t i = 0; i < o->change_count; i++)
-        if (!strcmp(o->changes[i].path->text, "regime")) {
+        if (!strcmp(o->changes[i].path->text, key)) {
             overridden = true;
             THAW_TRY(thaw_yaml_set_value(arena, config->document, o->changes[i].path,
                                          o->changes[i].value));
         }
+    *ret_overridden = overridden;
+    return THAW_OK;
+}
+
+/* The regime and the factor of all epochs first, so that an override reaches into the stages that
+ * they make. */
+static thaw_status apply_regime(struct thaw_config *config, const struct overrides *o) {
+    bool overridden = false, scaled = false;
+    THAW_TRY(apply_early(config, o, "regime", &overridden));
+    THAW_TRY(apply_early(config, o, "epochs", &scaled));
     if (overridden && thaw_yaml_get(config->document, "train"))
         return thaw_hint(thaw_yaml_fail(thaw_yaml_get(config->document, "regime"),
                                         "the experiment writes its stages out, which a regime "
                                         "does not replace"),
                          "take `train` out of %s", config->path);
-    return expand_regime(arena, &config->document);
+    THAW_TRY(expand_regime(&config->arena, &config->document));
+    return thaw_config_scale_epochs(&config->arena, config->document);
 }
 
 static thaw_status apply_overrides(struct thaw_config *config, const struct overrides *o) {
@@ -296,6 +309,7 @@ static thaw_status apply_overrides(struct thaw_config *config, const struct over
     for (size_t i = 0; i < o->change_count; i++)
         THAW_TRY(
             thaw_yaml_set_value(arena, config->document, o->changes[i].path, o->changes[i].value));
+    thaw_yaml_drop(config->document, "epochs"); /* the stages say it now */
     const thaw_yaml *extends = thaw_yaml_get(config->document, "extends");
     const thaw_yaml *sweep = thaw_yaml_get(config->document, "sweep");
     if (extends || sweep)

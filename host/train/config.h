@@ -4,6 +4,7 @@
  *   name: solar-cells                  # default: the file's name
  *   extends: base.yaml                 # this file is merged over that one
  *   regime: small_different            # a preset of `train`, unless `train` is given
+ *   epochs: 0.5x                       # of every stage, rounded, at least 1: for another pace
  *   model: {graph: NAME or FILE, weights: FILE, size: 160, head: {type: last, dropout: 0.2},
  *           reference: {lr: 0.1, batch: 32},
  *           allow: {missing: [...], unexpected: [...], mismatch: [...]}}

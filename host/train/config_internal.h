@@ -15,4 +15,7 @@ thaw_status thaw_config_list(const thaw_yaml *map, const char *key, const thaw_y
 thaw_status thaw_config_choice(const thaw_yaml *map, const char *key, const char *const *names,
                                size_t count, size_t *value);
 
+/* `epochs: 0.25x` of the experiment: into the stages of its `train`. */
+thaw_status thaw_config_scale_epochs(struct thaw_arena *arena, thaw_yaml *root);
+
 #endif

@@ -1,10 +1,44 @@
 /* The stages of an experiment: `train` of its YAML. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "train/config_internal.h"
 
+#define EPOCHS_MAX 1000000
+#define EPOCHS_FACTOR_MAX 1000
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* Every stage's epochs times a factor, at least one where there were any. */
+thaw_status thaw_config_scale_epochs(struct thaw_arena *arena, thaw_yaml *root) {
+    const thaw_yaml *node = thaw_yaml_get(root, "epochs"), *train = thaw_yaml_get(root, "train");
+    const char *text;
+    char *end;
+    if (!node)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_string(node, &text));
+    double factor = strtod(text, &end);
+    if (strspn(text, "0123456789.") + 1 != strlen(text) || *end != 'x' ||
+        !(factor > 0 && factor <= EPOCHS_FACTOR_MAX))
+        return thaw_hint(thaw_yaml_fail(node,
+                                        "`epochs` of an experiment is a factor for all stages, "
+                                        "such as 0.5x, not '%s'",
+                                        text),
+                         "a number of epochs stands in a stage: --set train.STAGE.epochs=5");
+    for (size_t i = 0; train && train->kind == THAW_YAML_SEQUENCE && i < train->count; i++) {
+        int epochs = 0;
+        THAW_TRY(thaw_yaml_get_int(train->items[i], "epochs", 0, EPOCHS_MAX, &epochs));
+        double scaled = floor(epochs * factor + 0.5);
+        scaled = epochs && scaled < 1 ? 1 : scaled;
+        thaw_yaml *value = thaw_yaml_new_scalar(arena, thaw_arena_format(arena, "%.0f", scaled),
+                                                thaw_yaml_get(train->items[i], "epochs"));
+        if (!value)
+            return THAW_ERROR_MEMORY;
+        if (epochs)
+            THAW_TRY(thaw_yaml_put(arena, train->items[i], "epochs", value));
+    }
+    return THAW_OK;
+}
 
 /* "0.001" or "0.1x". */
 static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
@@ -101,7 +135,7 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
         return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
     THAW_TRY(read_lr_rules(config, lr, stage));
     stage->epochs = -1;
-    THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, 1000000, &stage->epochs));
+    THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, EPOCHS_MAX, &stage->epochs));
     if (stage->epochs < 0)
         return thaw_yaml_fail(node, "the stage needs `epochs`");
     size_t norm = THAW_NORM_TRAIN;

@@ -225,6 +225,31 @@ static void regimes(void **state) {
                  "cats.yaml:1:9: there is no built-in 'small_simlar' (nearest: 'small_similar')");
 }
 
+static void epochs_scale(void **state) {
+    (void)state;
+    assert_ok(try_load("regime: small_different\nepochs: 0.1x\n" MODEL REST, NULL));
+    assert_int_equal(config.stages[0].epochs, 3);
+    assert_int_equal(config.stages[1].epochs, 2);
+    assert_null(thaw_yaml_get(config.document, "epochs")); /* the stages say it */
+    assert_ok(try_load("regime: large_similar\n" MODEL REST, "epochs=0.01x"));
+    assert_int_equal(config.stages[0].epochs, 1);
+    assert_int_equal(config.stages[1].epochs, 1);
+    assert_ok(try_load("epochs: 3x\n" MODEL REST STAGE, "train.a.epochs=5")); /* as it says */
+    assert_int_equal(config.stages[0].epochs, 5);
+    assert_ok(try_load("epochs: 3x\n" MODEL REST STAGE, NULL));
+    assert_int_equal(config.stages[0].epochs, 6);
+    assert_ok(
+        try_load("epochs: 3x\n" MODEL REST "train: [{train: [head], lr: 1, epochs: 0}]\n", NULL));
+    assert_int_equal(config.stages[0].epochs, 0);
+    static const char *const wrong[] = {"5",    "x",     "0x",   "-1x",    "0.5",
+                                        "2e3x", "1001x", "nanx", "1.1.1x", "[1x]"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char set[32];
+        snprintf(set, sizeof set, "epochs=%s", wrong[i]);
+        assert_fails(try_load(MODEL REST STAGE, set), THAW_ERROR_INPUT, "--set:1:8");
+    }
+}
+
 /* An override reaches into the stages that a regime stands for, and may name the regime. */
 static void sets_after_regime(void **state) {
     (void)state;
@@ -362,6 +387,7 @@ int main(void) {
         cmocka_unit_test(extends_mistakes),
         cmocka_unit_test(sets),
         cmocka_unit_test(regimes),
+        cmocka_unit_test(epochs_scale),
         cmocka_unit_test(sets_after_regime),
         cmocka_unit_test(model_documents),
         cmocka_unit_test(mistakes_of_the_whole),
