@@ -124,7 +124,7 @@ struct thaw_dataset_config thaw_dataset_config_folder(const char *root, const ch
                                                       size_t class_count);
 
 struct thaw_photo {
-    const char *path; /* to open, or of the file that it is in */
+    const char *path; /* to open; FILE#NUMBER for one of an IDX file */
     const char *name; /* relative to the root, or FILE#NUMBER: what split files say */
     int label;        /* index into classes */
     enum thaw_set set;

@@ -86,13 +86,13 @@ static thaw_status add_part(struct thaw_dataset_builder *builder, const struct p
                 THAW_ERROR_INPUT, "%s: item %zu has label %zu; `classes` names %zu, 0 to %zu",
                 part->labels_file, i, label, dataset->class_count, dataset->class_count - 1);
         raster.pixels = images->values + i * item;
-        struct thaw_photo photo = {.path = part->images_file,
-                                   .name =
-                                       thaw_arena_format(&dataset->arena, "%s#%zu", part->stem, i),
-                                   .label = (int)label,
-                                   .set = set,
-                                   .raster = raster};
-        if (!photo.name)
+        struct thaw_photo photo = {
+            .path = thaw_arena_format(&dataset->arena, "%s#%zu", part->images_file, i),
+            .name = thaw_arena_format(&dataset->arena, "%s#%zu", part->stem, i),
+            .label = (int)label,
+            .set = set,
+            .raster = raster};
+        if (!photo.path || !photo.name)
             return THAW_ERROR_MEMORY;
         THAW_TRY(thaw_dataset_add(builder, photo));
     }
