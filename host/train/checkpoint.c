@@ -115,7 +115,7 @@ static thaw_status set_json(struct thaw_weights *weights, const char *key, json_
 
 thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *graph,
                                  cl_mem const *slots, const struct thaw_train_state *state,
-                                 json_t *freeze, const char *config_text) {
+                                 json_t *freeze, json_t *choices, const char *config_text) {
     struct thaw_weights weights = {0};
     struct supply supply = {.graph = graph};
     json_t *packed = pack_state(state);
@@ -124,6 +124,8 @@ thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *grap
         status = set_json(&weights, "thaw.state", packed);
     if (status == THAW_OK)
         status = set_json(&weights, "thaw.freeze", freeze);
+    if (status == THAW_OK)
+        status = set_json(&weights, "thaw.auto", choices);
     if (status == THAW_OK)
         status = thaw_weights_set_metadata(&weights, "thaw.config", config_text);
     if (status == THAW_OK)
@@ -164,22 +166,35 @@ const char *thaw_checkpoint_config(const struct thaw_checkpoint *checkpoint) {
     return thaw_weights_get_metadata(&checkpoint->weights, "thaw.config");
 }
 
+/* The JSON object under a key of the metadata, NULL for none. */
+static json_t *get_json(const struct thaw_checkpoint *checkpoint, const char *key) {
+    const char *text = thaw_weights_get_metadata(&checkpoint->weights, key);
+    json_t *root = text ? json_loads(text, 0, NULL) : NULL;
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
 thaw_status thaw_checkpoint_state(const struct thaw_checkpoint *checkpoint,
-                                  struct thaw_train_state *ret_state, json_t **ret_freeze) {
-    const char *state_text = thaw_weights_get_metadata(&checkpoint->weights, "thaw.state");
-    const char *freeze_text = thaw_weights_get_metadata(&checkpoint->weights, "thaw.freeze");
-    json_t *root = state_text ? json_loads(state_text, 0, NULL) : NULL;
-    json_t *freeze = freeze_text ? json_loads(freeze_text, 0, NULL) : NULL;
+                                  struct thaw_train_state *ret_state, json_t **ret_freeze,
+                                  json_t **ret_choices) {
+    json_t *root = get_json(checkpoint, "thaw.state"),
+           *freeze = get_json(checkpoint, "thaw.freeze");
+    json_t *choices = get_json(checkpoint, "thaw.auto");
     struct thaw_train_state state = {0};
-    bool valid = unpack_state(root, &state) && json_is_object(freeze);
+    bool valid = unpack_state(root, &state) && freeze && choices;
     json_decref(root);
     if (!valid) {
         json_decref(freeze);
+        json_decref(choices);
         return thaw_fail(THAW_ERROR_INPUT, "%s: the checkpoint's state is damaged",
                          checkpoint->path);
     }
     *ret_state = state;
     *ret_freeze = freeze;
+    *ret_choices = choices;
     return THAW_OK;
 }
 

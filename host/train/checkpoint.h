@@ -1,6 +1,7 @@
 /* last.safetensors: everything that a resumed run needs to continue with the same bits. Tensors:
  * each parameter by its name, each optimizer slot as "optimizer.<slot>.<parameter>". Metadata
- * "thaw.state": the counters below; "thaw.freeze": freeze.json so far; "thaw.config": the resolved
+ * "thaw.state": the counters below; "thaw.freeze": freeze.json so far; "thaw.auto": what was
+ * chosen so far, auto.json (auto.h, probe.h); "thaw.config": the resolved
  * experiment. */
 #ifndef THAW_TRAIN_CHECKPOINT_H
 #define THAW_TRAIN_CHECKPOINT_H
@@ -27,7 +28,7 @@ struct thaw_train_state {
  * none. */
 thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *graph,
                                  cl_mem const *slots, const struct thaw_train_state *state,
-                                 json_t *freeze, const char *config_text);
+                                 json_t *freeze, json_t *choices, const char *config_text);
 
 /* An opened checkpoint: state first, tensors once the stage is set up. */
 struct thaw_checkpoint;
@@ -35,7 +36,8 @@ thaw_status thaw_checkpoint_open(const char *path, struct thaw_checkpoint **ret_
 void thaw_checkpoint_close(struct thaw_checkpoint **checkpoint);
 const char *thaw_checkpoint_config(const struct thaw_checkpoint *checkpoint);
 thaw_status thaw_checkpoint_state(const struct thaw_checkpoint *checkpoint,
-                                  struct thaw_train_state *ret_state, json_t **ret_freeze);
+                                  struct thaw_train_state *ret_state, json_t **ret_freeze,
+                                  json_t **ret_choices);
 thaw_status thaw_checkpoint_load_params(const struct thaw_checkpoint *checkpoint,
                                         struct thaw_graph *graph);
 thaw_status thaw_checkpoint_load_slots(const struct thaw_checkpoint *checkpoint,

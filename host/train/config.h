@@ -52,16 +52,61 @@ struct thaw_lr {
     bool relative;
     const thaw_yaml *place;
 };
+/* Rates to choose from by short trainings (probe.h):
+ *
+ *   lr: probe
+ *   lr: {probe: [0.03x, 0.1x, 0.3x, 1x], epochs: 2}   # epochs of each; default: a fifth
+ *   lr: {head: 1x, all: probe}                        # one rule of a stage may be probed */
+struct thaw_lr_probe {
+    struct thaw_lr *rates; /* ascending, all relative or none */
+    size_t count;
+    int epochs;
+};
 /* One rule of `lr`: the first whose pattern matches a tensor holds for it. */
 struct thaw_lr_rule {
-    const char *pattern; /* NULL: every tensor of the stage */
-    struct thaw_lr lr;
+    const char *pattern;               /* NULL: every tensor of the stage */
+    struct thaw_lr lr;                 /* of a probe: the chosen one, or the largest until then */
+    const struct thaw_lr_probe *probe; /* or NULL */
+};
+
+/* How many stages to train with the head, chosen by short trainings on folds of the training set
+ * (auto.h):
+ *
+ *   - stage: tune
+ *     train: [auto, head]
+ *     auto:                       # every key may be left out
+ *       depth: [0, 1, 2, 3, all]  # so many of the model's last stages; all: everything
+ *       also: [first]             # the first stage alone, if its relative gradient norm is largest
+ *       folds: 3                  # 2 to 16
+ *       rule: one_se              # smallest depth within one standard error of the best; or best
+ *       epochs: 2                 # of a short training; default: a fifth of the stage's
+ *       metric: val.top1          # on the fold that is held out; default: the experiment's
+ *       budget: 10min             # s, min, h; then what was measured decides; default: none */
+#define THAW_DEPTH_ALL (-1)
+#define THAW_AUTO_FOLDS_MAX 16
+enum thaw_auto_rule { THAW_AUTO_ONE_SE, THAW_AUTO_BEST, THAW_AUTO_RULE_COUNT };
+extern const char *const thaw_auto_rule_names[THAW_AUTO_RULE_COUNT];
+struct thaw_auto_candidate {
+    const char *name;    /* "0", "3", "first", "all" */
+    const char *pattern; /* what `auto` stands for; NULL: nothing */
+};
+struct thaw_auto {
+    struct thaw_auto_candidate *candidates; /* from what trains least to what trains most */
+    size_t candidate_count;
+    bool also_first;     /* one of them is "first", tried only where its gradient says so */
+    const char *deepest; /* what `auto` stands for until it is chosen: checks and plans */
+    int folds, epochs;
+    enum thaw_auto_rule rule;
+    enum thaw_metric metric;
+    double budget_s; /* of wall-clock time; 0: none */
 };
 
 struct thaw_stage {
     const char *name;
     const thaw_yaml *place;
-    const thaw_yaml *patterns; /* a sequence of strings */
+    const thaw_yaml *patterns;         /* a sequence of strings */
+    const struct thaw_auto *automatic; /* one of the patterns is "auto"; else NULL */
+    const char *automatic_pattern;     /* what that stands for; NULL: nothing */
     struct thaw_lr_rule *lr_rules;
     size_t lr_rule_count;
     int epochs;

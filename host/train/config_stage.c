@@ -40,8 +40,7 @@ thaw_status thaw_config_scale_epochs(struct thaw_arena *arena, thaw_yaml *root) 
     return THAW_OK;
 }
 
-/* "0.001" or "0.1x". */
-static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
+thaw_status thaw_config_read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
     const char *text;
     char *end;
     THAW_TRY(thaw_yaml_string(node, &text));
@@ -57,22 +56,31 @@ static thaw_status read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
     return THAW_OK;
 }
 
+static thaw_status read_lr_rule(struct thaw_config *config, const thaw_yaml *value, int epochs,
+                                struct thaw_lr_rule *rule) {
+    return thaw_config_is_probe(value) ? thaw_config_read_probe(config, value, epochs, rule)
+                                       : thaw_config_read_lr(value, &rule->lr);
+}
+
 static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *node,
                                  struct thaw_stage *stage) {
-    size_t count = node->kind == THAW_YAML_MAPPING ? node->count : 1;
+    bool rules = node->kind == THAW_YAML_MAPPING && !thaw_config_is_probe(node);
+    size_t count = rules ? node->count : 1, probes = 0;
     if (!count)
         return thaw_yaml_fail(node, "`lr` has no entries");
     stage->lr_rules = thaw_arena_array(&config->arena, count + 1, sizeof *stage->lr_rules);
     if (!stage->lr_rules)
         return THAW_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        const thaw_yaml *value = node;
-        if (node->kind == THAW_YAML_MAPPING) {
-            value = node->items[i];
-            stage->lr_rules[i].pattern = node->keys[i]->text;
-        }
-        THAW_TRY(read_lr(value, &stage->lr_rules[i].lr));
+        struct thaw_lr_rule *rule = &stage->lr_rules[i];
+        const thaw_yaml *value = rules ? node->items[i] : node;
+        rule->pattern = rules ? node->keys[i]->text : NULL;
+        THAW_TRY(read_lr_rule(config, value, stage->epochs, rule));
+        if (rule->probe && probes++)
+            return thaw_yaml_fail(value, "stage '%s' probes two rates: one at a time", stage->name);
     }
+    if (probes && !stage->epochs)
+        return thaw_yaml_fail(node, "stage '%s' probes its lr for 0 epochs", stage->name);
     stage->lr_rule_count = count;
     return THAW_OK;
 }
@@ -108,9 +116,9 @@ static const thaw_yaml *inherited(const thaw_yaml *node, const thaw_yaml *root, 
 
 static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
                               const thaw_yaml *node, size_t index, struct thaw_stage *stage) {
-    static const char *const keys[] = {"stage",     "train", "lr",         "epochs",
-                                       "norm",      "cache", "early_stop", "schedule",
-                                       "optimizer", "batch", "augment",    "allow_random"};
+    static const char *const keys[] = {"stage",   "train",        "lr",       "epochs",    "norm",
+                                       "cache",   "early_stop",   "schedule", "optimizer", "batch",
+                                       "augment", "allow_random", "auto"};
     THAW_TRY(
         thaw_yaml_expect(node, THAW_YAML_MAPPING, "a stage: {train: [...], lr: 0.1x, epochs: 5}"));
     THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
@@ -130,14 +138,15 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
         const char *pattern;
         THAW_TRY(thaw_yaml_string(stage->patterns->items[i], &pattern));
     }
-    const thaw_yaml *lr = thaw_yaml_get(node, "lr");
-    if (!lr)
-        return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
-    THAW_TRY(read_lr_rules(config, lr, stage));
     stage->epochs = -1;
     THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, EPOCHS_MAX, &stage->epochs));
     if (stage->epochs < 0)
         return thaw_yaml_fail(node, "the stage needs `epochs`");
+    const thaw_yaml *lr = thaw_yaml_get(node, "lr");
+    if (!lr)
+        return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
+    THAW_TRY(read_lr_rules(config, lr, stage));
+    THAW_TRY(thaw_config_read_auto(config, node, stage));
     size_t norm = THAW_NORM_TRAIN;
     THAW_TRY(thaw_config_choice(node, "norm", thaw_norm_mode_names, THAW_NORM_COUNT, &norm));
     stage->norm = (enum thaw_norm_mode)norm;

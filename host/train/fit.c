@@ -74,8 +74,8 @@ static thaw_status fill_batch(struct thaw_fit *fit, const uint32_t *rows, int co
     return thaw_tensor_write(s->graph->device, thaw_exec_targets(s->train), count, fit->targets);
 }
 
-thaw_status thaw_fit_step(struct thaw_fit *fit) {
-    struct thaw_session *s = fit->o.session;
+thaw_status thaw_fit_gradient(struct thaw_fit *fit) {
+    const struct thaw_session *s = fit->o.session;
     struct thaw_train_state *state = fit->o.state;
     size_t batch = (size_t)s->stage->batch, first = (size_t)state->step * batch;
     size_t left = fit->o.train.count - first;
@@ -88,7 +88,6 @@ thaw_status thaw_fit_step(struct thaw_fit *fit) {
                                 .loss_scale = (float)(1 / norm)};
     THAW_TRY(thaw_exec_forward(s->train, &step));
     THAW_TRY(thaw_exec_backward(s->train, &step));
-    THAW_TRY(thaw_session_update(s, state->stage_steps));
     THAW_TRY(thaw_tensor_read(s->graph->device, thaw_exec_losses(s->train), count, fit->losses));
     for (int i = 0; i < count; i++)
         sum += (double)fit->losses[i];
@@ -96,6 +95,13 @@ thaw_status thaw_fit_step(struct thaw_fit *fit) {
         return diverged(fit);
     state->loss_sum += sum;
     state->loss_norm += norm;
+    return THAW_OK;
+}
+
+thaw_status thaw_fit_step(struct thaw_fit *fit) {
+    struct thaw_train_state *state = fit->o.state;
+    THAW_TRY(thaw_fit_gradient(fit));
+    THAW_TRY(thaw_session_update(fit->o.session, state->stage_steps));
     state->step++;
     state->stage_steps++;
     state->counter++;

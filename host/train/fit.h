@@ -37,6 +37,9 @@ void thaw_fit_finish(struct thaw_fit *fit); /* accepts {0} */
 /* Shuffles the rows for state->epoch; before the epoch's first step, and when a run resumes within
  * an epoch. */
 void thaw_fit_begin_epoch(struct thaw_fit *fit);
+/* Forward and backward of the step that is next, and its loss added to the sums; nothing is updated
+ * or counted. For those who look at gradients. */
+thaw_status thaw_fit_gradient(struct thaw_fit *fit);
 /* One step. THAW_ERROR_RUNTIME with a hint, and fit->diverged, when the loss is not finite. */
 thaw_status thaw_fit_step(struct thaw_fit *fit);
 /* state->epoch moves on; its step and loss sums go to 0. */

@@ -16,8 +16,9 @@ thaw_status thaw_run_folder_init(const char *path, struct thaw_run_folder *ret_f
     folder.model = thaw_path_join(arena, path, "model.safetensors");
     folder.last = thaw_path_join(arena, path, "last.safetensors");
     folder.freeze = thaw_path_join(arena, path, "freeze.json");
+    folder.choices = thaw_path_join(arena, path, "auto.json");
     if (!folder.path || !folder.config || !folder.split || !folder.metrics || !folder.model ||
-        !folder.last || !folder.freeze) {
+        !folder.last || !folder.freeze || !folder.choices) {
         thaw_arena_finish(arena);
         return THAW_ERROR_MEMORY;
     }
@@ -32,8 +33,8 @@ void thaw_run_folder_finish(struct thaw_run_folder *folder) {
 }
 
 thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool overwrite) {
-    const char *files[] = {folder->config, folder->split, folder->metrics,
-                           folder->model,  folder->last,  folder->freeze};
+    const char *files[] = {folder->config, folder->split,  folder->metrics, folder->model,
+                           folder->last,   folder->freeze, folder->choices};
     THAW_TRY(thaw_path_make_directories(folder->path));
     if (!overwrite && thaw_path_exists(folder->config)) {
         thaw_fail(THAW_ERROR_INPUT, "%s: there is already a run in this folder", folder->path);

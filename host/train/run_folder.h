@@ -9,8 +9,8 @@
 struct thaw_run_folder {
     struct thaw_arena arena;
     const char *path;
-    const char *config, *split, *metrics, *model, *last, *freeze; /* files in it */
-    struct thaw_text lines;                                       /* metrics.jsonl so far */
+    const char *config, *split, *metrics, *model, *last, *freeze, *choices; /* files in it */
+    struct thaw_text lines; /* metrics.jsonl so far */
 };
 
 thaw_status thaw_run_folder_init(const char *path, struct thaw_run_folder *ret_folder);

@@ -93,8 +93,11 @@ void thaw_session_finish(struct thaw_session *session) {
 }
 
 double thaw_session_lr_factor(const struct thaw_session *session, int stage_step) {
+    int64_t step = stage_step;
+    if (session->pressed_epochs)
+        step = step * session->stage->epochs / session->pressed_epochs;
     struct thaw_schedule_clock clock = {
-        .step = stage_step,
+        .step = step,
         .total_steps = (int64_t)session->steps_per_epoch * session->stage->epochs,
         .steps_per_epoch = session->steps_per_epoch,
     };

@@ -21,7 +21,8 @@ struct thaw_session {
     struct thaw_schedule schedule;
     struct thaw_augment_list augment;
     int steps_per_epoch;
-    cl_mem *slots; /* [param][THAW_OPTIMIZER_SLOTS_MAX] */
+    int pressed_epochs; /* the whole schedule in so many epochs instead of the stage's; 0: no */
+    cl_mem *slots;      /* [param][THAW_OPTIMIZER_SLOTS_MAX] */
 };
 
 /* Applies the stage to the graph and refuses it when it must not run; no device memory yet. */

@@ -7,6 +7,10 @@ static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_gr
     for (size_t i = 0; i < stage->patterns->count; i++) {
         const char *pattern;
         THAW_TRY(thaw_yaml_string(stage->patterns->items[i], &pattern));
+        if (stage->automatic && !strcmp(pattern, "auto"))
+            pattern = stage->automatic_pattern;
+        if (!pattern)
+            continue;
         THAW_TRY(thaw_graph_match(graph, stage->patterns->items[i], pattern, marks));
     }
     for (size_t i = 0; i < graph->param_count; i++) {

@@ -151,7 +151,7 @@ thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t) {
     struct thaw_train_state state = t->state;
     state.elapsed_s += thaw_clock_s() - t->started_s;
     THAW_TRY(thaw_checkpoint_save(t->folder.last, t->graph, t->session.slots, &state, t->freeze,
-                                  t->config_text.text));
+                                  t->choices, t->config_text.text));
     t->saved_s = thaw_clock_s();
     return THAW_OK;
 }
@@ -197,22 +197,27 @@ static thaw_status restore_best(struct thaw_trainer *t) {
 static thaw_status replay_stages(struct thaw_trainer *t) {
     for (int i = 0; i < t->state.stage; i++) {
         struct thaw_session session = {0};
-        THAW_TRY(thaw_session_init(t->config, &t->config->stages[i], t->graph, (int)t->train.count,
-                                   &session));
+        struct thaw_stage stage;
+        THAW_TRY(thaw_trainer_chosen_stage(t, i, &stage));
+        THAW_TRY(thaw_session_init(t->config, &stage, t->graph, (int)t->train.count, &session));
         thaw_session_finish(&session);
-        if (t->config->stages[i].epochs > 0)
+        if (stage.epochs > 0)
             thaw_stage_mark_trained(t->graph);
     }
     return THAW_OK;
 }
 
 static thaw_status resume_run(struct thaw_trainer *t, struct thaw_checkpoint *checkpoint) {
-    json_t *freeze;
+    json_t *freeze, *choices;
     THAW_TRY(thaw_config_compare(thaw_checkpoint_config(checkpoint), t->config_text.text,
                                  t->folder.last));
-    THAW_TRY(thaw_checkpoint_state(checkpoint, &t->state, &freeze));
+    THAW_TRY(thaw_checkpoint_state(checkpoint, &t->state, &freeze, &choices));
     json_decref(t->freeze);
+    json_decref(t->choices);
     t->freeze = freeze;
+    t->choices = choices;
+    if (json_object_size(choices))
+        THAW_TRY(thaw_run_folder_write_json(t->folder.choices, choices));
     THAW_TRY(replay_stages(t));
     THAW_TRY(thaw_checkpoint_load_params(checkpoint, t->graph));
     THAW_TRY(restore_best(t));
@@ -278,7 +283,8 @@ static void say_stage(const struct thaw_trainer *t) {
 }
 
 static thaw_status run_stage(struct thaw_trainer *t, const struct thaw_checkpoint *checkpoint) {
-    const struct thaw_stage *stage = &t->config->stages[t->state.stage];
+    const struct thaw_stage *stage = &t->stage;
+    THAW_TRY(thaw_trainer_choose(t));
     THAW_TRY(thaw_session_init(t->config, stage, t->graph, (int)t->train.count, &t->session));
     say_stage(t);
     if (!t->state.stage_begun)
@@ -336,6 +342,7 @@ static void finish(struct thaw_trainer *t) {
     thaw_run_folder_finish(&t->folder);
     thaw_text_finish(&t->config_text);
     json_decref(t->freeze);
+    json_decref(t->choices);
     thaw_arena_finish(&t->arena);
 }
 
@@ -346,9 +353,10 @@ thaw_status thaw_train(const struct thaw_config *config, thaw_device *device,
     struct thaw_checkpoint *checkpoint = NULL;
     t.started_s = t.saved_s = thaw_clock_s();
     t.freeze = json_object();
+    t.choices = json_object();
     char *folder = thaw_train_folder(&t.arena, config);
-    thaw_status status =
-        folder && t.freeze ? thaw_run_folder_init(folder, &t.folder) : THAW_ERROR_MEMORY;
+    thaw_status status = folder && t.freeze && t.choices ? thaw_run_folder_init(folder, &t.folder)
+                                                         : THAW_ERROR_MEMORY;
     if (status == THAW_OK && options->resume && thaw_path_exists(t.folder.last))
         status = thaw_checkpoint_open(t.folder.last, &checkpoint);
     struct thaw_train_options begin = *options;

@@ -6,6 +6,7 @@
  *   model.safetensors  the kept weights with all that prediction needs
  *   last.safetensors   what a bit-exact resume needs
  *   freeze.json        a hash of every tensor before and after each stage
+ *   auto.json          depths and rates that were chosen by pilots, and why: auto.h, probe.h
  *
  * Deterministic: the same experiment, device and build give the same bits, run after run and across
  * a resume. */

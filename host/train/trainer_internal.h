@@ -1,5 +1,6 @@
 /* Inside of the trainer, shared by trainer.c (the run: set-up, stages, files) and trainer_epoch.c
- * (what happens within a stage: epochs, keeping the best, checkpoints; the steps are fit.c's). */
+ * (what happens within a stage: epochs, keeping the best, checkpoints; the steps are fit.c's) and
+ * trainer_choose.c (what a stage leaves to be chosen). */
 #ifndef THAW_TRAIN_TRAINER_INTERNAL_H
 #define THAW_TRAIN_TRAINER_INTERNAL_H
 
@@ -32,7 +33,7 @@ struct thaw_trainer {
     char weights_hash[17];
     struct thaw_run_folder folder;
     struct thaw_text config_text;
-    json_t *freeze;
+    json_t *freeze, *choices; /* freeze.json and auto.json so far */
     struct thaw_train_state state;
     struct thaw_metrics metrics;
     cl_mem *best; /* copies of the parameters of the kept epoch that have changed since the model
@@ -41,6 +42,7 @@ struct thaw_trainer {
     double started_s, saved_s; /* clock */
 
     /* Of the stage at work: */
+    struct thaw_stage stage; /* the configuration's, with what was chosen */
     struct thaw_session session;
     thaw_augmenter *augmenter;
     struct thaw_feature_cache train_cache, val_cache;
@@ -52,6 +54,12 @@ double thaw_clock_s(void);
 thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t);
 /* Runs the epochs of the stage that t->state stands at; its session and feeds are set up. */
 thaw_status thaw_trainer_epochs(struct thaw_trainer *t);
+/* The stage `index` with what was chosen in it so far; what was not stands for the deepest. */
+thaw_status thaw_trainer_chosen_stage(struct thaw_trainer *t, int index,
+                                      struct thaw_stage *ret_stage);
+/* Sets t->stage, the one that t->state stands at. What it leaves open is chosen by pilots, told,
+ * written to auto.json and to a checkpoint, so that a resumed run does not choose again. */
+thaw_status thaw_trainer_choose(struct thaw_trainer *t);
 /* THAW_INTERRUPTED once the caller's flag is up. */
 thaw_status thaw_trainer_poll(const struct thaw_trainer *t);
 

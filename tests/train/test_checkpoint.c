@@ -71,8 +71,10 @@ static void expect_equal_buffers(const struct thaw_graph *graph, const struct th
 
 static void save(const struct thaw_graph *graph, cl_mem *slots, const char *path) {
     json_t *freeze = json_pack("{s:[{s:s}]}", "stages", "stage", "warmup");
-    assert_ok(thaw_checkpoint_save(path, graph, slots, &moment, freeze, "seed: 3\n"));
+    json_t *choices = json_pack("{s:{s:{s:s}}}", "tune", "depth", "chosen", "2");
+    assert_ok(thaw_checkpoint_save(path, graph, slots, &moment, freeze, choices, "seed: 3\n"));
     json_decref(freeze);
+    json_decref(choices);
 }
 
 static void round_trip(void **state) {
@@ -83,10 +85,10 @@ static void round_trip(void **state) {
     save(graph, slots, path_of("last.safetensors"));
     struct thaw_checkpoint *checkpoint = NULL;
     struct thaw_train_state back;
-    json_t *freeze;
+    json_t *freeze, *choices;
     assert_ok(thaw_checkpoint_open(path_of("last.safetensors"), &checkpoint));
     assert_string_equal(thaw_checkpoint_config(checkpoint), "seed: 3\n");
-    assert_ok(thaw_checkpoint_state(checkpoint, &back, &freeze));
+    assert_ok(thaw_checkpoint_state(checkpoint, &back, &freeze, &choices));
     assert_int_equal(back.stage, 1);
     assert_int_equal(back.epoch, 4);
     assert_int_equal(back.step, 17);
@@ -98,7 +100,10 @@ static void round_trip(void **state) {
     assert_int_equal(back.stale_epochs, 2);
     assert_true(back.elapsed_s == moment.elapsed_s);
     assert_int_equal(json_array_size(json_object_get(freeze, "stages")), 1);
+    json_t *depth = json_object_get(json_object_get(choices, "tune"), "depth");
+    assert_string_equal(json_string_value(json_object_get(depth, "chosen")), "2");
     json_decref(freeze);
+    json_decref(choices);
     assert_ok(thaw_checkpoint_load_params(checkpoint, other));
     assert_ok(thaw_checkpoint_load_slots(checkpoint, other, others));
     for (size_t i = 0; i < graph->param_count; i++) {
@@ -145,6 +150,7 @@ static void write_metadata(const char *state, const char *freeze, const char *co
         assert_ok(thaw_weights_set_metadata(&weights, "thaw.state", state));
     if (freeze)
         assert_ok(thaw_weights_set_metadata(&weights, "thaw.freeze", freeze));
+    assert_ok(thaw_weights_set_metadata(&weights, "thaw.auto", "{}"));
     if (config)
         assert_ok(thaw_weights_set_metadata(&weights, "thaw.config", config));
     assert_ok(thaw_safetensors_write(path_of("odd.safetensors"), &weights, NULL, NULL));
@@ -155,7 +161,7 @@ static void damaged(void **state) {
     (void)state;
     struct thaw_checkpoint *checkpoint = NULL;
     struct thaw_train_state back;
-    json_t *freeze;
+    json_t *freeze, *choices;
     assert_fails(thaw_checkpoint_open(path_of("none.safetensors"), &checkpoint), THAW_ERROR_INPUT,
                  "none.safetensors");
     write_metadata("{}", "{}", NULL);
@@ -165,7 +171,7 @@ static void damaged(void **state) {
     for (int i = 0; i < 5; i++) {
         write_metadata(states[i], "{}", "seed: 1\n");
         assert_ok(thaw_checkpoint_open(path_of("odd.safetensors"), &checkpoint));
-        assert_fails(thaw_checkpoint_state(checkpoint, &back, &freeze), THAW_ERROR_INPUT,
+        assert_fails(thaw_checkpoint_state(checkpoint, &back, &freeze, &choices), THAW_ERROR_INPUT,
                      "odd.safetensors: the checkpoint's state is damaged");
         thaw_checkpoint_close(&checkpoint);
     }
