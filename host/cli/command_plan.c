@@ -86,7 +86,7 @@ static thaw_status print_model(const struct view *v) {
 /* ---- tensors of a stage --------------------------------------------------------------------- */
 
 static bool same_treatment(const struct thaw_plan_tensor *a, const struct thaw_plan_tensor *b) {
-    return a->trained == b->trained && a->lr == b->lr && a->rule == b->rule;
+    return a->trained == b->trained && a->rule == b->rule && a->distance == b->distance;
 }
 
 /* "lr 0.0125 (0.1x at batch 32), decay 0.0001" or "frozen". */
@@ -96,9 +96,19 @@ static void print_treatment(const struct thaw_plan_stage *s,
         printf("frozen");
         return;
     }
+    const struct thaw_lr_rule *rule = tensor->rule;
     printf("lr %g", tensor->lr);
-    if (tensor->rule && tensor->rule->lr.relative)
-        printf(" (%gx at batch %d)", tensor->rule->lr.value, s->session.stage->batch);
+    if (rule->lr.relative || rule->decay > 0) {
+        printf(" (%g%s", rule->lr.value, rule->lr.relative ? "x" : "");
+        if (rule->decay > 0)
+            printf(" x %g^%d", rule->decay, tensor->distance);
+        if (rule->lr.relative)
+            printf(" at batch %d", s->session.stage->batch);
+        printf(")");
+    }
+    if (rule->schedule)
+        printf(", schedule %s",
+               s->session.rule_schedules[rule - s->session.stage->lr_rules].type->type);
     if (tensor->weight_decay > 0)
         printf(", decay %g", tensor->weight_decay);
 }

@@ -62,11 +62,21 @@ struct thaw_lr_probe {
     size_t count;
     int epochs;
 };
-/* One rule of `lr`: the first whose pattern matches a tensor holds for it. */
+/* One rule of `lr`: the first whose pattern matches a tensor holds for it.
+ *
+ *   lr: 0.1x                                    # one rate for the stage
+ *   lr: {head: 1x, layer4: 0.1x, all: 0.03x}
+ *   lr: {head: {lr: 1x, schedule: {type: cosine, warmup: 50}}, all: {lr: 0.1x, decay: 0.65}}
+ *
+ * With `decay` the rate is lr x decay^d, d the stages of the model from the head down: 0 for the
+ * head itself, 1 for the last stage (layer-wise decay: Clark et al. 2020, ELECTRA; Bao et al. 2022,
+ * BEiT). `schedule`, with its warm-up, holds for the rule's tensors in place of the stage's. */
 struct thaw_lr_rule {
     const char *pattern;               /* NULL: every tensor of the stage */
     struct thaw_lr lr;                 /* of a probe: the chosen one, or the largest until then */
     const struct thaw_lr_probe *probe; /* or NULL */
+    double decay;                      /* 0: none */
+    const thaw_yaml *schedule;         /* NULL: the stage's */
 };
 
 /* How many stages to train with the head, chosen by short trainings on folds of the training set

@@ -56,10 +56,21 @@ thaw_status thaw_config_read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
     return THAW_OK;
 }
 
+/* A rate, or {lr: RATE, decay: 0.65, schedule: ...}. */
 static thaw_status read_lr_rule(struct thaw_config *config, const thaw_yaml *value, int epochs,
                                 struct thaw_lr_rule *rule) {
-    return thaw_config_is_probe(value) ? thaw_config_read_probe(config, value, epochs, rule)
-                                       : thaw_config_read_lr(value, &rule->lr);
+    static const char *const keys[] = {"lr", "decay", "schedule"};
+    const thaw_yaml *lr = value;
+    if (value->kind == THAW_YAML_MAPPING && !thaw_config_is_probe(value)) {
+        THAW_TRY(thaw_yaml_only(value, keys, COUNT(keys)));
+        lr = thaw_yaml_get(value, "lr");
+        if (!lr)
+            return thaw_yaml_fail(value, "the entry of `lr` needs a rate: {lr: 0.1x, ...}");
+        THAW_TRY(thaw_yaml_get_double(value, "decay", 1e-6, 1, &rule->decay));
+        rule->schedule = thaw_yaml_get(value, "schedule");
+    }
+    return thaw_config_is_probe(lr) ? thaw_config_read_probe(config, lr, epochs, rule)
+                                    : thaw_config_read_lr(lr, &rule->lr);
 }
 
 static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *node,
@@ -68,6 +79,12 @@ static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *no
     size_t count = rules ? node->count : 1, probes = 0;
     if (!count)
         return thaw_yaml_fail(node, "`lr` has no entries");
+    const thaw_yaml *misplaced = thaw_yaml_get(node, "decay");
+    misplaced = misplaced ? misplaced : thaw_yaml_get(node, "schedule");
+    if (misplaced)
+        return thaw_hint(thaw_yaml_fail(misplaced, "`lr` maps patterns to rates; decay and "
+                                                   "schedule stand in an entry of it"),
+                         "lr: {all: {lr: 0.1x, decay: 0.65}}");
     stage->lr_rules = thaw_arena_array(&config->arena, count + 1, sizeof *stage->lr_rules);
     if (!stage->lr_rules)
         return THAW_ERROR_MEMORY;

@@ -1,29 +1,7 @@
 #include "train/plan.h"
 
-#include <string.h>
-
 #include "data/augment.h"
 #include "train/stage.h"
-
-/* Marks for each trained tensor the rule that stage.c has taken its rate from: the first that
- * matches. */
-static thaw_status find_rules(const struct thaw_experiment *e, struct thaw_plan *plan,
-                              struct thaw_plan_stage *s) {
-    const struct thaw_graph *graph = e->graph;
-    bool *marks = thaw_arena_array(&plan->arena, graph->param_count + 1, sizeof *marks);
-    if (!marks)
-        return THAW_ERROR_MEMORY;
-    for (size_t r = 0; r < s->session.stage->lr_rule_count; r++) {
-        const struct thaw_lr_rule *rule = &s->session.stage->lr_rules[r];
-        memset(marks, !rule->pattern, graph->param_count * sizeof *marks);
-        if (rule->pattern)
-            THAW_TRY(thaw_graph_match(graph, rule->lr.place, rule->pattern, marks));
-        for (size_t i = 0; i < graph->param_count; i++)
-            if (marks[i] && s->tensors[i].trained && !s->tensors[i].rule)
-                s->tensors[i].rule = rule;
-    }
-    return THAW_OK;
-}
 
 static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_plan *plan,
                                 struct thaw_plan_stage *s) {
@@ -40,14 +18,16 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         if (!param->trainable)
             continue;
         tensor->trained = true;
-        tensor->lr = s->session.lr[i];
+        tensor->lr = s->session.rates[i].lr;
+        tensor->rule = s->session.rates[i].rule;
+        tensor->distance = thaw_stage_distance(graph, param->node);
         tensor->weight_decay = (double)thaw_optimizer_weight_decay(&s->session.optimizer);
         s->trained_tensors++;
         s->trained_values += thaw_param_count_values(param);
         s->optimizer_bytes +=
             thaw_filter_size(&param->spec->filter) * sizeof(float) * (size_t)slots;
     }
-    return find_rules(e, plan, s);
+    return THAW_OK;
 }
 
 /* Bytes of the output of a node for one image, in host memory. */

@@ -13,6 +13,7 @@ struct thaw_plan_tensor {
     bool moves;                      /* a statistic that batches move */
     double lr;                       /* base rate; 0 when not trained */
     const struct thaw_lr_rule *rule; /* where the rate came from; NULL when not trained */
+    int distance;                    /* stages from the head: what the rule's decay counts */
     double weight_decay;
 };
 

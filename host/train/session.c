@@ -1,9 +1,5 @@
 #include "train/session.h"
 
-#include <string.h>
-
-#include "train/stage.h"
-
 /* A cached copy of a picture is computed once, alone. */
 static thaw_status check_cached_augmentation(const struct thaw_session *session) {
     for (size_t i = 0; session->stage->cache && i < session->augment.count; i++)
@@ -16,28 +12,44 @@ static thaw_status check_cached_augmentation(const struct thaw_session *session)
     return THAW_OK;
 }
 
+static thaw_status parse_schedule(struct thaw_session *session, const thaw_yaml *node,
+                                  struct thaw_schedule *ret_schedule) {
+    THAW_TRY(thaw_schedule_parse(&session->arena, node, ret_schedule));
+    return thaw_schedule_check(ret_schedule,
+                               (int64_t)session->steps_per_epoch * session->stage->epochs,
+                               session->steps_per_epoch);
+}
+
 static thaw_status parse_rules(struct thaw_session *session, int train_count) {
     const struct thaw_stage *stage = session->stage;
     session->steps_per_epoch = (train_count + stage->batch - 1) / stage->batch;
     THAW_TRY(thaw_optimizer_parse(&session->arena, stage->optimizer, &session->optimizer));
     THAW_TRY(thaw_augment_parse(&session->arena, stage->augment, &session->augment));
     THAW_TRY(check_cached_augmentation(session));
-    THAW_TRY(thaw_schedule_parse(&session->arena, stage->schedule, &session->schedule));
-    return thaw_schedule_check(&session->schedule,
-                               (int64_t)session->steps_per_epoch * stage->epochs,
-                               session->steps_per_epoch);
+    THAW_TRY(parse_schedule(session, stage->schedule, &session->schedule));
+    session->rule_schedules = thaw_arena_array(&session->arena, stage->lr_rule_count + 1,
+                                               sizeof *session->rule_schedules);
+    if (!session->rule_schedules)
+        return THAW_ERROR_MEMORY;
+    for (size_t r = 0; r < stage->lr_rule_count; r++) {
+        session->rule_schedules[r] = session->schedule;
+        if (stage->lr_rules[r].schedule)
+            THAW_TRY(
+                parse_schedule(session, stage->lr_rules[r].schedule, &session->rule_schedules[r]));
+    }
+    return THAW_OK;
 }
 
 thaw_status thaw_session_init(const struct thaw_config *config, const struct thaw_stage *stage,
                               struct thaw_graph *graph, int train_count,
                               struct thaw_session *ret_session) {
     struct thaw_session session = {.config = config, .stage = stage, .graph = graph};
-    session.lr = thaw_arena_array(&session.arena, graph->param_count + 1, sizeof *session.lr);
+    session.rates = thaw_arena_array(&session.arena, graph->param_count + 1, sizeof *session.rates);
     session.slots = thaw_arena_array(
         &session.arena, graph->param_count * THAW_OPTIMIZER_SLOTS_MAX + 1, sizeof *session.slots);
-    thaw_status status = session.lr && session.slots ? THAW_OK : THAW_ERROR_MEMORY;
+    thaw_status status = session.rates && session.slots ? THAW_OK : THAW_ERROR_MEMORY;
     if (status == THAW_OK)
-        status = thaw_stage_apply(config, stage, graph, session.lr);
+        status = thaw_stage_apply(config, stage, graph, session.rates);
     if (status == THAW_OK)
         status = thaw_stage_check_random(stage, graph);
     if (status == THAW_OK)
@@ -92,7 +104,8 @@ void thaw_session_finish(struct thaw_session *session) {
     *session = (struct thaw_session){0};
 }
 
-double thaw_session_lr_factor(const struct thaw_session *session, int stage_step) {
+static double factor_at(const struct thaw_session *session, const struct thaw_schedule *schedule,
+                        int stage_step) {
     int64_t step = stage_step;
     if (session->pressed_epochs)
         step = step * session->stage->epochs / session->pressed_epochs;
@@ -101,12 +114,22 @@ double thaw_session_lr_factor(const struct thaw_session *session, int stage_step
         .total_steps = (int64_t)session->steps_per_epoch * session->stage->epochs,
         .steps_per_epoch = session->steps_per_epoch,
     };
-    return thaw_schedule_factor(&session->schedule, &clock);
+    return thaw_schedule_factor(schedule, &clock);
+}
+
+double thaw_session_lr_factor(const struct thaw_session *session, int stage_step) {
+    return factor_at(session, &session->schedule, stage_step);
+}
+
+/* Of one parameter at one step. */
+static double rate_at(const struct thaw_session *session, size_t param, int stage_step) {
+    const struct thaw_stage_rate *rate = &session->rates[param];
+    size_t rule = (size_t)(rate->rule - session->stage->lr_rules);
+    return rate->lr * factor_at(session, &session->rule_schedules[rule], stage_step);
 }
 
 thaw_status thaw_session_update(const struct thaw_session *session, int stage_step) {
     const struct thaw_graph *graph = session->graph;
-    double factor = thaw_session_lr_factor(session, stage_step);
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
         cl_mem grad = thaw_exec_gradient(session->train, (int)i);
@@ -118,7 +141,7 @@ thaw_status thaw_session_update(const struct thaw_session *session, int stage_st
             .slots = {session->slots[i * THAW_OPTIMIZER_SLOTS_MAX],
                       session->slots[i * THAW_OPTIMIZER_SLOTS_MAX + 1]},
             .size = thaw_filter_size(&param->spec->filter),
-            .lr = (float)(session->lr[i] * factor),
+            .lr = (float)rate_at(session, i, stage_step),
             .weight_decay = thaw_optimizer_weight_decay(&session->optimizer),
             .step = (uint64_t)stage_step + 1,
         };

@@ -8,17 +8,19 @@
 #include "train/config.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/stage.h"
 
 struct thaw_session {
     const struct thaw_config *config;
     const struct thaw_stage *stage;
     struct thaw_graph *graph; /* borrowed, with the stage applied */
     struct thaw_arena arena;
-    double *lr; /* base learning rate of each parameter; 0: frozen */
-    int start;  /* where the executables start: the cut of a cached stage, else the image */
+    struct thaw_stage_rate *rates; /* of each parameter */
+    int start; /* where the executables start: the cut of a cached stage, else the image */
     thaw_exec *train, *eval;
     struct thaw_optimizer optimizer;
     struct thaw_schedule schedule;
+    struct thaw_schedule *rule_schedules; /* of each rule of the stage's `lr` */
     struct thaw_augment_list augment;
     int steps_per_epoch;
     int pressed_epochs; /* the whole schedule in so many epochs instead of the stage's; 0: no */
@@ -34,7 +36,8 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
 thaw_status thaw_session_start(struct thaw_session *session);
 void thaw_session_finish(struct thaw_session *session); /* accepts {0} */
 
-/* What the base learning rates are multiplied with at a step of the stage. */
+/* What the base learning rates are multiplied with at a step of the stage, where their rule has no
+ * schedule of its own. */
 double thaw_session_lr_factor(const struct thaw_session *session, int stage_step);
 
 /* Updates every trained parameter from the gradients of `train`. `stage_step` counts from 0. */

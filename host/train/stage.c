@@ -1,5 +1,6 @@
 #include "train/stage.h"
 
+#include <math.h>
 #include <string.h>
 
 static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_graph *graph,
@@ -22,28 +23,50 @@ static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_gr
     return THAW_OK;
 }
 
-/* The first rule that matches a tensor sets its lr. */
-static thaw_status set_lr(const struct thaw_config *config, const struct thaw_stage *stage,
-                          struct thaw_graph *graph, bool *marks, double *lr) {
+int thaw_stage_distance(const struct thaw_graph *graph, int node) {
+    int count = (int)graph->stage_count;
+    for (int n = node; n <= graph->features; n++) {
+        int stage = thaw_graph_stage_of(graph, n);
+        if (stage >= 0 && stage < count)
+            return count - stage;
+    }
+    return node <= graph->features && count ? 1 : 0;
+}
+
+static thaw_status check_rule(const struct thaw_lr_rule *rule, const struct thaw_graph *graph,
+                              double reference_lr) {
+    if (rule->lr.relative && !(reference_lr > 0))
+        return thaw_hint(
+            thaw_yaml_fail(rule->lr.place,
+                           "a relative lr needs the lr that the weights were trained with"),
+            "add model.reference: {lr: ..., batch: ...} to the experiment");
+    if (rule->decay > 0 && !graph->stage_count)
+        return thaw_yaml_fail(rule->lr.place,
+                              "`decay` counts the model's stages, but %s lists no `stages`",
+                              graph->name);
+    return THAW_OK;
+}
+
+/* The first rule that matches a tensor sets its rate. */
+static thaw_status set_rates(const struct thaw_config *config, const struct thaw_stage *stage,
+                             struct thaw_graph *graph, bool *marks, struct thaw_stage_rate *rates) {
     double reference_lr = config->reference_lr > 0 ? config->reference_lr : graph->reference_lr;
     int reference_batch =
         config->reference_batch ? config->reference_batch : graph->reference_batch;
-    for (size_t i = 0; i < graph->param_count; i++)
-        lr[i] = -1;
+    memset(rates, 0, graph->param_count * sizeof *rates);
     for (size_t r = 0; r < stage->lr_rule_count; r++) {
         const struct thaw_lr_rule *rule = &stage->lr_rules[r];
-        if (rule->lr.relative && !(reference_lr > 0))
-            return thaw_hint(
-                thaw_yaml_fail(rule->lr.place,
-                               "a relative lr needs the lr that the weights were trained with"),
-                "add model.reference: {lr: ..., batch: ...} to the experiment");
-        memset(marks, 0, graph->param_count * sizeof *marks);
+        THAW_TRY(check_rule(rule, graph, reference_lr));
+        memset(marks, !rule->pattern, graph->param_count * sizeof *marks);
         if (rule->pattern)
             THAW_TRY(thaw_graph_match(graph, rule->lr.place, rule->pattern, marks));
         double value = thaw_lr_resolve(&rule->lr, reference_lr, reference_batch, stage->batch);
-        for (size_t i = 0; i < graph->param_count; i++)
-            if (lr[i] < 0 && (!rule->pattern || marks[i]))
-                lr[i] = value;
+        for (size_t i = 0; i < graph->param_count; i++) {
+            int distance = thaw_stage_distance(graph, graph->params[i].node);
+            if (marks[i] && !rates[i].rule)
+                rates[i] = (struct thaw_stage_rate){
+                    rule->decay > 0 ? value * pow(rule->decay, distance) : value, rule};
+        }
     }
     return THAW_OK;
 }
@@ -56,21 +79,22 @@ static bool has_trainable(const struct thaw_graph *graph, const struct thaw_node
 }
 
 thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw_stage *stage,
-                             struct thaw_graph *graph, double *ret_lr) {
+                             struct thaw_graph *graph, struct thaw_stage_rate *ret_rates) {
     bool *marks = thaw_arena_array(&graph->arena, graph->param_count + 1, sizeof *marks);
     if (!marks)
         return THAW_ERROR_MEMORY;
     THAW_TRY(mark_trainable(stage, graph, marks));
-    THAW_TRY(set_lr(config, stage, graph, marks, ret_lr));
+    THAW_TRY(set_rates(config, stage, graph, marks, ret_rates));
     size_t trained = 0;
     for (size_t i = 0; i < graph->param_count; i++) {
         struct thaw_param *param = &graph->params[i];
-        if (param->trainable && ret_lr[i] < 0)
+        if (param->trainable && !ret_rates[i].rule)
             return thaw_yaml_fail(stage->place,
                                   "stage '%s' trains %s but no entry of `lr` matches it",
                                   stage->name, param->name);
-        param->trainable = param->trainable && ret_lr[i] > 0;
-        ret_lr[i] = param->trainable ? ret_lr[i] : 0;
+        param->trainable = param->trainable && ret_rates[i].lr > 0;
+        if (!param->trainable)
+            ret_rates[i] = (struct thaw_stage_rate){0};
         trained += param->trainable;
     }
     for (size_t n = 0; n < graph->node_count; n++) {

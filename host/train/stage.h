@@ -5,12 +5,21 @@
 
 #include "train/config.h"
 
-/* Sets param.trainable and node.batch_statistics of the graph, and fills `ret_lr` (param_count
- * values) with each trainable tensor's base learning rate, 0 for frozen ones. lr 0 is frozen: no
- * decay, no momentum, no batch statistics. Fails at the YAML's place when a pattern matches nothing
- * or a tensor has no lr. */
+/* What the rules of `lr` make of a tensor. */
+struct thaw_stage_rate {
+    double lr;                       /* base learning rate; 0: frozen */
+    const struct thaw_lr_rule *rule; /* where it comes from; NULL when frozen */
+};
+
+/* Sets param.trainable and node.batch_statistics of the graph, and fills `ret_rates` (param_count
+ * values). lr 0 is frozen: no decay, no momentum, no batch statistics. Fails at the YAML's place
+ * when a pattern matches nothing or a tensor has no lr. */
 thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw_stage *stage,
-                             struct thaw_graph *graph, double *ret_lr);
+                             struct thaw_graph *graph, struct thaw_stage_rate *ret_rates);
+
+/* Stages of the model from the head down to a node: 0 in the head, 1 in the last stage. A node
+ * outside every stage goes with the next stage above it, and at the top with the last one. */
+int thaw_stage_distance(const struct thaw_graph *graph, int node);
 
 /* Refuses a stage that would fine-tune trained tensors of the body (up to the bottleneck) below
  * ones that are still as initialised, unless its `allow_random` names them. The graph has the stage

@@ -11,7 +11,7 @@
 
 static struct thaw_config config;
 static struct thaw_graph *graph;
-static double lr[128];
+static struct thaw_stage_rate rates[128];
 
 static int finish(void **state) {
     (void)state;
@@ -38,7 +38,7 @@ static void read_stage(const char *stage, const char *general) {
 
 static thaw_status apply(const char *stage, const char *general) {
     read_stage(stage, general);
-    return thaw_stage_apply(&config, &config.stages[0], graph, lr);
+    return thaw_stage_apply(&config, &config.stages[0], graph, rates);
 }
 
 static int param(const char *name) {
@@ -48,7 +48,7 @@ static int param(const char *name) {
 }
 
 static void expect_lr(const char *name, double expected) {
-    assert_true(fabs(lr[param(name)] - expected) < 1e-12);
+    assert_true(fabs(rates[param(name)].lr - expected) < 1e-12);
     assert_int_equal(graph->params[param(name)].trainable, expected > 0);
 }
 
@@ -60,7 +60,7 @@ static bool uses_batch(const char *node) {
 
 /* ---- rates ---------------------------------------------------------------------------------- */
 
-static void rates(void **state) {
+static void base_rates(void **state) {
     (void)state;
     assert_ok(apply("train: [layer2, head], lr: 0.1x", "")); /* 0.1 at batch 64 */
     expect_lr("layer2.0.conv1.weight", 0.1 * 0.1 * 32 / 64);
@@ -120,10 +120,10 @@ static void applies_anew(void **state) {
     (void)state;
     assert_ok(apply("train: [all], lr: 1", ""));
     struct thaw_stage all = config.stages[0];
-    assert_ok(thaw_stage_apply(&config, &all, graph, lr));
+    assert_ok(thaw_stage_apply(&config, &all, graph, rates));
     struct thaw_stage head = all;
     head.patterns = test_yaml("[head]");
-    assert_ok(thaw_stage_apply(&config, &head, graph, lr));
+    assert_ok(thaw_stage_apply(&config, &head, graph, rates));
     expect_lr("conv1.weight", 0);
     expect_lr("fc.weight", 1);
     assert_false(uses_batch("bn1"));
@@ -149,7 +149,7 @@ static void mistakes(void **state) {
     assert_fails(apply("train: [head], lr: {haed: 1}", ""), THAW_ERROR_INPUT, "e.yaml:1:");
     read_stage("train: [head], lr: 1x", "");
     graph->reference_lr = 0;
-    assert_fails(thaw_stage_apply(&config, &config.stages[0], graph, lr), THAW_ERROR_INPUT,
+    assert_fails(thaw_stage_apply(&config, &config.stages[0], graph, rates), THAW_ERROR_INPUT,
                  "a relative lr needs the lr that the weights were trained with");
     assert_non_null(strstr(thaw_error_hint(), "model.reference"));
 }
@@ -206,13 +206,13 @@ static void after_a_warm_up(void **state) {
     assert_int_equal(graph->params[param("conv1.weight")].origin, THAW_ORIGIN_LOADED);
     struct thaw_stage all = config.stages[0];
     all.patterns = test_yaml("[all]");
-    assert_ok(thaw_stage_apply(&config, &all, graph, lr));
+    assert_ok(thaw_stage_apply(&config, &all, graph, rates));
     assert_ok(thaw_stage_check_random(&all, graph));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rates),
+        cmocka_unit_test(base_rates),
         cmocka_unit_test(zero_is_frozen),
         cmocka_unit_test(norm_modes),
         cmocka_unit_test(applies_anew),
