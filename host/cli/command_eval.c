@@ -1,9 +1,11 @@
 /* thaw eval: metrics of a run. */
 #include "cli/cli.h"
+#include "cli/eval_verify.h"
 #include "train/evaluate_run.h"
 
 struct values {
-    const char *data;
+    const char *data, *model;
+    bool verify;
     int batch;
 };
 static const struct values defaults = {.batch = 32};
@@ -14,6 +16,10 @@ static const struct thaw_option options[] = {
      0},
     {"batch", 'b', THAW_OPTION_INT, offsetof(struct values, batch), "N", "images at a time (32)", 1,
      4096},
+    {"verify", 0, THAW_OPTION_FLAG, offsetof(struct values, verify), NULL,
+     "check instead that the model is what the run recorded: what was frozen did not change", 0, 0},
+    {"model", 0, THAW_OPTION_TEXT, offsetof(struct values, model), "FILE",
+     "with --verify: this model file instead of the run's", 0, 0},
 };
 
 /* Beyond that many classes a matrix is no help to read. */
@@ -81,6 +87,12 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
                                                          .interrupted = cli->interrupted,
                                                          .on_working = on_working,
                                                          .user = cli->progress};
+    if (values->model && !values->verify)
+        return thaw_fail(THAW_ERROR_INPUT, "--model goes with --verify");
+    if (values->verify && values->data)
+        return thaw_fail(THAW_ERROR_INPUT, "--verify takes no --data: it looks at the model alone");
+    if (values->verify)
+        return thaw_eval_verify(cli, cli->arguments.items[0], values->model);
     struct thaw_evaluation evaluation = {0};
     thaw_device *device = NULL;
     THAW_TRY(thaw_device_open(cli->device, NULL, &device));
@@ -98,12 +110,16 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
 const struct thaw_command thaw_command_eval = {
     .name = "eval",
     .summary = "metrics of a run, on its validation part or on another folder",
-    .usage = "RUN [--data DIR] [--device SPEC] [--json]",
+    .usage = "RUN [--data DIR | --verify [--model FILE]] [--device SPEC] [--json]",
     .help = "Evaluates the kept weights of a run: loss, top-1, balanced accuracy, macro F1, each "
             "class,\n"
             "and the confusion matrix. Classes and preprocessing come from the run.\n\n"
-            "example:\n"
-            "  thaw eval runs/solar-cells\n",
+            "With --verify nothing is evaluated: hashes prove that the model file is the one that\n"
+            "the run kept, and that what each stage froze has not changed by a bit since it was\n"
+            "loaded. Exits with 1 and names each tensor that does not match.\n\n"
+            "examples:\n"
+            "  thaw eval runs/solar-cells\n"
+            "  thaw eval --verify runs/solar-cells\n",
     .takes = THAW_TAKES_DEVICE | THAW_TAKES_JSON,
     .catches_interrupt = true,
     .min_arguments = 1,

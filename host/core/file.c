@@ -69,7 +69,7 @@ thaw_status thaw_atomic_open(const char *path, struct thaw_atomic_file *ret_file
         thaw_atomic_abandon(&file);
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
     }
-    snprintf(file.partial, size_bytes, "%s.partial-%ld", path, (long)getpid());
+    snprintf(file.partial, size_bytes, "%s" THAW_ATOMIC_PARTIAL "%ld", path, (long)getpid());
     file.fd = open(file.partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file.fd < 0) {
         thaw_status status = fail_write(path, strerror(errno));

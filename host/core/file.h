@@ -27,6 +27,8 @@ struct thaw_atomic_file {
     int fd; /* -1 when closed */
     char *path, *partial;
 };
+/* In the name of a file being written, which a killed process leaves behind. */
+#define THAW_ATOMIC_PARTIAL ".partial-"
 thaw_status thaw_atomic_open(const char *path, struct thaw_atomic_file *ret_file);
 thaw_status thaw_atomic_write(struct thaw_atomic_file *file, const void *bytes, size_t size_bytes);
 /* Publishes and closes the file. After a failure of open, write or commit, and after

@@ -19,7 +19,7 @@ static const char *slot_name(struct thaw_arena *arena, int slot, const char *par
 /* ---- the state as JSON ---------------------------------------------------------------------- */
 
 static const char state_format[] =
-    "{s:i, s:i, s:i, s:I, s:i, s:b, s:f, s:f, s:b, s:b, s:f, s:f, s:i, s:f}";
+    "{s:i, s:i, s:i, s:I, s:i, s:b, s:f, s:f, s:b, s:b, s:f, s:f, s:i, s:f, s:f, s:i, s:i}";
 
 static json_t *pack_state(const struct thaw_train_state *s) {
     return json_pack(state_format, "stage", s->stage, "epoch", s->epoch, "step", s->step, "counter",
@@ -27,7 +27,8 @@ static json_t *pack_state(const struct thaw_train_state *s) {
                      (int)s->stage_begun, "loss_sum", s->loss_sum, "loss_norm", s->loss_norm,
                      "has_best", (int)s->has_best, "stage_has_best", (int)s->stage_has_best, "best",
                      s->best, "stage_best", s->stage_best, "stale_epochs", s->stale_epochs,
-                     "elapsed_s", s->elapsed_s);
+                     "elapsed_s", s->elapsed_s, "best_loss", s->best_loss, "best_stage",
+                     s->best_stage, "best_epoch", s->best_epoch);
 }
 
 static bool unpack_state(json_t *root, struct thaw_train_state *s) {
@@ -38,7 +39,9 @@ static bool unpack_state(json_t *root, struct thaw_train_state *s) {
                     "counter", &counter, "stage_steps", &s->stage_steps, "stage_begun",
                     &stage_begun, "loss_sum", &s->loss_sum, "loss_norm", &s->loss_norm, "has_best",
                     &has_best, "stage_has_best", &stage_has_best, "best", &s->best, "stage_best",
-                    &s->stage_best, "stale_epochs", &s->stale_epochs, "elapsed_s", &s->elapsed_s))
+                    &s->stage_best, "stale_epochs", &s->stale_epochs, "elapsed_s", &s->elapsed_s,
+                    "best_loss", &s->best_loss, "best_stage", &s->best_stage, "best_epoch",
+                    &s->best_epoch))
         return false;
     s->counter = (uint32_t)counter;
     s->stage_begun = stage_begun;

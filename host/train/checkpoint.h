@@ -19,7 +19,9 @@ struct thaw_train_state {
     bool stage_begun;           /* its hashes are in the freeze record */
     double loss_sum, loss_norm; /* of this epoch so far */
     bool has_best, stage_has_best;
-    double best, stage_best; /* of the run's metric, and of early stopping's in this stage */
+    double best, stage_best;    /* of the run's metric, and of early stopping's in this stage */
+    double best_loss;           /* of validation, of the kept epoch: breaks ties */
+    int best_stage, best_epoch; /* the kept epoch: stage from 0, epoch from 1 */
     int stale_epochs;
     double elapsed_s; /* before this process */
 };

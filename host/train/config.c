@@ -224,6 +224,32 @@ static thaw_status read_conv_candidate(const thaw_yaml *node, struct thaw_config
     return THAW_OK;
 }
 
+/* "60s" or "100 steps". */
+static thaw_status read_checkpoint(struct thaw_config *config, const thaw_yaml *checkpoint) {
+    static const char *const keys[] = {"every"};
+    const thaw_yaml *every = thaw_yaml_get(checkpoint, "every");
+    const char *text;
+    config->checkpoint_s = 60;
+    if (checkpoint)
+        THAW_TRY(thaw_yaml_only(checkpoint, keys, COUNT(keys)));
+    if (!every)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_string(every, &text));
+    size_t digits = strspn(text, "0123456789");
+    long value = digits && digits < 9 ? strtol(text, NULL, 10) : 0;
+    bool steps = !strcmp(text + digits, " steps");
+    if (value < 1 || (!steps && strcmp(text + digits, "s") != 0))
+        return thaw_yaml_fail(every,
+                              "'%s': expected a time such as 60s, or a number such as "
+                              "100 steps",
+                              text);
+    if (steps)
+        config->checkpoint_steps = (int)value;
+    else
+        config->checkpoint_s = (double)value;
+    return THAW_OK;
+}
+
 static thaw_status read_general(struct thaw_config *config, const thaw_yaml *root) {
     static const char *const device_keys[] = {"conv", "block"};
     int64_t seed = 0;
@@ -244,6 +270,7 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     size_t keep = 0;
     THAW_TRY(thaw_config_choice(root, "keep", keep_names, COUNT(keep_names), &keep));
     config->keep_last = keep == 1;
+    THAW_TRY(read_checkpoint(config, thaw_yaml_get(root, "checkpoint")));
     const thaw_yaml *device = thaw_yaml_get(root, "device");
     if (!device)
         return THAW_OK;
@@ -323,7 +350,7 @@ static thaw_status load(const char *path, const struct overrides *overrides,
     static const char *const keys[] = {"name",  "extends", "sweep",     "regime", "model",
                                        "data",  "augment", "loss",      "metric", "schedule",
                                        "batch", "seed",    "optimizer", "output", "device",
-                                       "train", "keep"};
+                                       "train", "keep",    "checkpoint"};
     config->path = thaw_arena_copy(&config->arena, path);
     if (!config->path)
         return THAW_ERROR_MEMORY;

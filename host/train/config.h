@@ -17,6 +17,7 @@
  *   seed: 0
  *   metric: val.top1                   # which epoch's weights are kept
  *   output: runs
+ *   checkpoint: {every: 60s}           # or {every: 100 steps}; may change on --resume
  *   device: {conv: NAME, block: 16}
  *   train: [ {stage: warmup, train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
  *   sweep: {seed: [0, 1, 2]}           # variants that thaw train compares; train/sweep.h
@@ -155,6 +156,8 @@ struct thaw_config {
     const thaw_yaml *class_weights; /* a sequence of numbers, or NULL */
     enum thaw_metric metric;
     bool keep_last;
+    double checkpoint_s;        /* a checkpoint after so many seconds ... */
+    int checkpoint_steps;       /* ... or, when not 0, steps */
     const char *conv_candidate; /* forced, or NULL */
     int block;                  /* of the device layout; 0: the device's */
     struct thaw_stage *stages;
@@ -178,8 +181,8 @@ thaw_status thaw_config_document(struct thaw_arena *arena, const char *path,
                                  thaw_yaml **ret_document);
 void thaw_config_finish(struct thaw_config *config);
 
-/* THAW_ERROR_INPUT, naming the keys, when two resolved experiments differ. `what` names the first.
- */
+/* THAW_ERROR_INPUT, naming the keys, when two resolved experiments differ in what decides their
+ * bits: `output` (the folder was moved) and `checkpoint` may. `what` names the first. */
 thaw_status thaw_config_compare(const char *before, const char *now, const char *what);
 
 /* A model document by name ("resnet18", of the built-in ones) or by path. */

@@ -12,9 +12,11 @@ struct entry {
 };
 
 static const struct entry defaults[] = {
-    {"output", "runs"},       {"seed", "0"},     {"batch", "32"},
-    {"metric", "val.top1"},   {"keep", "best"},  {"optimizer", "{type: sgd, momentum: 0.9}"},
-    {"schedule", "constant"}, {"augment", "[]"}, {"loss", "{}"},
+    {"output", "runs"},       {"seed", "0"},
+    {"batch", "32"},          {"metric", "val.top1"},
+    {"keep", "best"},         {"optimizer", "{type: sgd, momentum: 0.9}"},
+    {"schedule", "constant"}, {"augment", "[]"},
+    {"loss", "{}"},           {"checkpoint", "{every: 60s}"},
 };
 static const struct entry loss_defaults[] = {{"label_smoothing", "0"}, {"class_weights", "none"}};
 static const struct entry stage_defaults[] = {{"norm", "train"}, {"cache", "false"}};
@@ -112,12 +114,17 @@ static void differences(const thaw_yaml *a, const thaw_yaml *b, const char *path
 thaw_status thaw_config_compare(const char *before, const char *now, const char *what) {
     struct thaw_arena arena = {0};
     struct thaw_text changed = {0};
+    static const char *const harmless[] = {"output", "checkpoint"};
     thaw_yaml *a, *b;
     int left = 5;
     thaw_status status = thaw_yaml_parse(&arena, before, strlen(before), what, &a);
     if (status == THAW_OK)
         status = thaw_yaml_parse(&arena, now, strlen(now), "config", &b);
     if (status == THAW_OK) {
+        for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
+            thaw_yaml_drop(a, harmless[i]);
+            thaw_yaml_drop(b, harmless[i]);
+        }
         differences(a, b, "", &changed, &left);
         if (changed.length) {
             thaw_fail(THAW_ERROR_INPUT, "%s: the experiment changed since this run began: %s", what,

@@ -1,5 +1,6 @@
 #include "train/run_folder.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,6 +33,17 @@ void thaw_run_folder_finish(struct thaw_run_folder *folder) {
     *folder = (struct thaw_run_folder){0};
 }
 
+thaw_status thaw_run_folder_clean(const struct thaw_run_folder *folder) {
+    DIR *directory = opendir(folder->path);
+    if (!directory)
+        return thaw_fail(THAW_ERROR_IO, "%s: can't be listed", folder->path);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (strstr(entry->d_name, THAW_ATOMIC_PARTIAL))
+            unlinkat(dirfd(directory), entry->d_name, 0);
+    closedir(directory);
+    return THAW_OK;
+}
+
 thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool overwrite) {
     const char *files[] = {folder->config, folder->split,  folder->metrics, folder->model,
                            folder->last,   folder->freeze, folder->choices};
@@ -45,7 +57,7 @@ thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool ov
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (thaw_path_exists(files[i]) && unlink(files[i]))
             return thaw_fail(THAW_ERROR_IO, "%s: can't be removed", files[i]);
-    return THAW_OK;
+    return thaw_run_folder_clean(folder);
 }
 
 /* Whether the line is of an epoch before (stage, epoch). */

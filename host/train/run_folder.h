@@ -19,6 +19,9 @@ void thaw_run_folder_finish(struct thaw_run_folder *folder);
 /* Makes the folder; an earlier run in it is refused, or with `overwrite` its files are removed. */
 thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool overwrite);
 
+/* Removes unfinished files that a killed process has left. */
+thaw_status thaw_run_folder_clean(const struct thaw_run_folder *folder);
+
 /* Reads metrics.jsonl back and drops what the checkpoint at (stage, epoch) does not know of. */
 thaw_status thaw_run_folder_resume(struct thaw_run_folder *folder, int stage, int epoch);
 

@@ -89,6 +89,8 @@ static thaw_status set_up(struct thaw_trainer *t) {
     t->graph = t->experiment.graph;
     if (config->weights) {
         THAW_TRY(thaw_model_hash_file(config->weights, t->weights_hash));
+        THAW_TRY(
+            thaw_freeze_loaded(t->freeze, config->weights, t->weights_hash, &t->experiment.report));
         if (t->events->on_load)
             t->events->on_load(t->events->user, config->weights, &t->experiment.report);
     }
@@ -146,13 +148,18 @@ static thaw_status save_model(struct thaw_trainer *t) {
 
 /* The model file goes first: the checkpoint must never know of a best epoch that is not on disk. */
 thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t) {
-    if (t->best_unsaved)
+    if (t->best_unsaved) {
         THAW_TRY(save_model(t));
+        THAW_TRY(thaw_freeze_kept(t->freeze, t->graph, t->best, t->state.best_stage,
+                                  t->state.best_epoch));
+        THAW_TRY(thaw_run_folder_write_json(t->folder.freeze, t->freeze));
+    }
     struct thaw_train_state state = t->state;
     state.elapsed_s += thaw_clock_s() - t->started_s;
     THAW_TRY(thaw_checkpoint_save(t->folder.last, t->graph, t->session.slots, &state, t->freeze,
                                   t->choices, t->config_text.text));
     t->saved_s = thaw_clock_s();
+    t->saved_counter = t->state.counter;
     return THAW_OK;
 }
 
@@ -209,8 +216,6 @@ static thaw_status replay_stages(struct thaw_trainer *t) {
 
 static thaw_status resume_run(struct thaw_trainer *t, struct thaw_checkpoint *checkpoint) {
     json_t *freeze, *choices;
-    THAW_TRY(thaw_config_compare(thaw_checkpoint_config(checkpoint), t->config_text.text,
-                                 t->folder.last));
     THAW_TRY(thaw_checkpoint_state(checkpoint, &t->state, &freeze, &choices));
     json_decref(t->freeze);
     json_decref(t->choices);
@@ -221,6 +226,9 @@ static thaw_status resume_run(struct thaw_trainer *t, struct thaw_checkpoint *ch
     THAW_TRY(replay_stages(t));
     THAW_TRY(thaw_checkpoint_load_params(checkpoint, t->graph));
     THAW_TRY(restore_best(t));
+    t->saved_counter = t->state.counter;
+    THAW_TRY(thaw_run_folder_clean(&t->folder));
+    THAW_TRY(thaw_file_write(t->folder.config, t->config_text.text, t->config_text.length));
     return thaw_run_folder_resume(&t->folder, t->state.stage, t->state.epoch);
 }
 
@@ -309,6 +317,9 @@ static thaw_status run_stage(struct thaw_trainer *t, const struct thaw_checkpoin
 static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *options,
                        struct thaw_checkpoint *checkpoint) {
     THAW_TRY(set_up(t));
+    if (checkpoint)
+        THAW_TRY(thaw_config_compare(thaw_checkpoint_config(checkpoint), t->config_text.text,
+                                     t->folder.last));
     THAW_TRY(check_stages(t));
     THAW_TRY(load_photos(t));
     THAW_TRY(set_class_weights(t));

@@ -3,8 +3,6 @@
 
 #include "train/trainer_internal.h"
 
-#define CHECKPOINT_EVERY_S 60
-
 double thaw_clock_s(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -87,8 +85,18 @@ static thaw_status keep_params(struct thaw_trainer *t) {
 }
 
 static thaw_status evaluation_progress(void *user, size_t done, size_t total) {
-    (void)done, (void)total;
-    return thaw_trainer_poll(user);
+    const struct thaw_trainer *t = user;
+    if (t->events->on_working)
+        t->events->on_working(t->events->user, "evaluating", done, total);
+    return thaw_trainer_poll(t);
+}
+
+/* Better than the kept epoch by the run's metric; of equals, by validation loss. The first one
+ * stays when that is equal, too. */
+static bool beats_best(const struct thaw_trainer *t, double value) {
+    if (thaw_metric_better(t->config->metric, value, t->state.best))
+        return true;
+    return value == t->state.best && t->metrics.loss < t->state.best_loss;
 }
 
 /* Whether this epoch is to be kept, and whether the stage should stop. */
@@ -96,11 +104,13 @@ static void judge(struct thaw_trainer *t, bool *ret_keep, bool *ret_stop) {
     const struct thaw_stage *stage = t->session.stage;
     double value = thaw_metrics_value(&t->metrics, t->config->metric);
     double stop_value = thaw_metrics_value(&t->metrics, stage->early_stop_metric);
-    *ret_keep = t->config->keep_last || !t->val.count || !t->state.has_best ||
-                thaw_metric_better(t->config->metric, value, t->state.best);
+    *ret_keep = t->config->keep_last || !t->val.count || !t->state.has_best || beats_best(t, value);
     if (*ret_keep) {
         t->state.has_best = true;
         t->state.best = value;
+        t->state.best_loss = t->metrics.loss;
+        t->state.best_stage = t->state.stage;
+        t->state.best_epoch = t->state.epoch + 1;
     }
     if (!t->state.stage_has_best ||
         thaw_metric_better(stage->early_stop_metric, stop_value, t->state.stage_best)) {
@@ -137,7 +147,11 @@ static thaw_status finish_epoch(struct thaw_trainer *t, double images_per_s, boo
 /* Saves now and then. An interrupt ends the run, which saves too: thaw_train(). */
 static thaw_status maybe_checkpoint(struct thaw_trainer *t) {
     THAW_TRY(thaw_trainer_poll(t));
-    return thaw_clock_s() - t->saved_s < CHECKPOINT_EVERY_S ? THAW_OK : thaw_trainer_checkpoint(t);
+    const struct thaw_config *config = t->config;
+    bool due = config->checkpoint_steps
+                   ? t->state.counter - t->saved_counter >= (uint32_t)config->checkpoint_steps
+                   : thaw_clock_s() - t->saved_s >= config->checkpoint_s;
+    return due ? thaw_trainer_checkpoint(t) : THAW_OK;
 }
 
 static thaw_status run_epoch(struct thaw_trainer *t, bool *ret_stop) {

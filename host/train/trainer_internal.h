@@ -40,6 +40,7 @@ struct thaw_trainer {
                      file */
     bool best_unsaved;
     double started_s, saved_s; /* clock */
+    uint32_t saved_counter;    /* state.counter of the last checkpoint */
 
     /* Of the stage at work: */
     struct thaw_stage stage; /* the configuration's, with what was chosen */

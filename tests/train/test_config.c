@@ -250,6 +250,25 @@ static void epochs_scale(void **state) {
     }
 }
 
+static void checkpoints(void **state) {
+    (void)state;
+    assert_ok(try_load(MODEL REST STAGE, NULL));
+    assert_int_equal((int)config.checkpoint_s, 60);
+    assert_int_equal(config.checkpoint_steps, 0);
+    assert_ok(try_load("checkpoint: {every: 5s}\n" MODEL REST STAGE, NULL));
+    assert_int_equal((int)config.checkpoint_s, 5);
+    assert_ok(try_load(MODEL REST STAGE, "checkpoint.every=20 steps"));
+    assert_int_equal(config.checkpoint_steps, 20);
+    static const char *const wrong[] = {"0s", "5", "s", "-1s", "1.5s", "0 steps", "5 step", "5m"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char set[64];
+        snprintf(set, sizeof set, "checkpoint.every=%s", wrong[i]);
+        assert_fails(try_load(MODEL REST STAGE, set), THAW_ERROR_INPUT, "such as 60s");
+    }
+    assert_fails(try_load("checkpoint: {evry: 5s}\n" MODEL REST STAGE, NULL), THAW_ERROR_INPUT,
+                 "nearest: 'every'");
+}
+
 /* An override reaches into the stages that a regime stands for, and may name the regime. */
 static void sets_after_regime(void **state) {
     (void)state;
@@ -388,6 +407,7 @@ int main(void) {
         cmocka_unit_test(sets),
         cmocka_unit_test(regimes),
         cmocka_unit_test(epochs_scale),
+        cmocka_unit_test(checkpoints),
         cmocka_unit_test(sets_after_regime),
         cmocka_unit_test(model_documents),
         cmocka_unit_test(mistakes_of_the_whole),

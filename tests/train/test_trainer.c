@@ -138,6 +138,92 @@ static void refuses_to_resume_a_changed_experiment(void **state) {
     thaw_config_finish(&config);
 }
 
+/* What decides no bit may change: where the folder is (moved), and how often it is saved. */
+static void resumes_a_moved_folder(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {.stop_at_step = 12}, g = {0};
+    load_config("moved", tiny_stages, "", &config);
+    assert_fails(train(&config, false, &f), THAW_INTERRUPTED, NULL);
+    thaw_config_finish(&config);
+    assert_ok(thaw_path_make_directories(tiny_path("elsewhere")));
+    assert_int_equal(rename(tiny_path("runs/moved"), tiny_path("elsewhere/moved")), 0);
+    char output[256];
+    snprintf(output, sizeof output, "output=%s", tiny_path("elsewhere"));
+    const char *sets[] = {output, "checkpoint.every=2 steps"};
+    assert_ok(thaw_config_load(tiny_path("moved.yaml"), sets, 2, &config));
+    assert_ok(train(&config, true, &g));
+    assert_int_equal(f.steps + g.steps, 25);
+    assert_same_tensors(tiny_path("elsewhere/moved/model.safetensors"),
+                        tiny_run_file("reference", "model.safetensors"));
+    thaw_config_finish(&config);
+    assert_ok(thaw_config_load(tiny_path("elsewhere/moved/config.yaml"), NULL, 0, &config));
+    assert_int_equal(config.checkpoint_steps, 2); /* it says how the run went on */
+    thaw_config_finish(&config);
+}
+
+static void refuses_to_resume_under_changed_keys(void **state) {
+    (void)state;
+    static const struct {
+        const char *set, *key;
+    } changes[] = {{"train.tune.epochs=4", "train.1.epochs"},
+                   {"train.0.lr=0.5x", "train.0.lr"},
+                   {"train.1.norm=eval", "train.1.norm"},
+                   {"train.0.train=[all]", "train.0.train"},
+                   {"optimizer.momentum=0.8", "optimizer.momentum"},
+                   {"batch=4", "batch"},
+                   {"data.val=0.5", "data.val"},
+                   {"augment=[vflip]", "augment"},
+                   {"keep=last", "keep"},
+                   {"device.conv=direct", "device"}};
+    struct thaw_config config;
+    struct follower f = {.stop_at_step = 3}, g = {0};
+    load_config("keys", tiny_stages, "", &config);
+    assert_fails(train(&config, false, &f), THAW_INTERRUPTED, NULL);
+    thaw_config_finish(&config);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        assert_ok(thaw_config_load(tiny_path("keys.yaml"), &changes[i].set, 1, &config));
+        assert_fails(train(&config, true, &g), THAW_ERROR_INPUT, changes[i].key);
+        assert_non_null(strstr(thaw_error_hint(), "another `name`"));
+        thaw_config_finish(&config);
+    }
+    assert_int_equal(g.steps, 0);
+}
+
+/* Of epochs equal by the metric, the one of the lowest validation loss is kept; its number is in
+ * the record. */
+static void ties_are_broken_by_the_loss(void **state) {
+    (void)state;
+    struct thaw_config config;
+    struct follower f = {0};
+    load_config("ties", "  - {train: [all], lr: 0.001, epochs: 6, norm: eval}\n", "", &config);
+    assert_ok(train(&config, false, &f));
+    thaw_config_finish(&config);
+    FILE *file = fopen(tiny_run_file("ties", "metrics.jsonl"), "r");
+    char line[4096];
+    double best_top1 = -1, best_loss = 0;
+    int epoch = 0, best = 0, ties = 0;
+    while (fgets(line, sizeof line, file)) {
+        json_t *object = json_loads(line, 0, NULL), *val = json_object_get(object, "val");
+        double top1 = json_real_value(json_object_get(val, "top1"));
+        double loss = json_real_value(json_object_get(val, "loss"));
+        epoch++;
+        ties = top1 > best_top1 ? 0 : ties + (top1 == best_top1);
+        if (top1 > best_top1 || (top1 == best_top1 && loss < best_loss)) {
+            best_top1 = top1;
+            best_loss = loss;
+            best = epoch;
+        }
+        json_decref(object);
+    }
+    fclose(file);
+    json_t *root = json_load_file(tiny_run_file("ties", "freeze.json"), 0, NULL);
+    json_t *kept = json_object_get(root, "kept");
+    assert_true(ties > 0); /* else this tests nothing */
+    assert_int_equal(json_integer_value(json_object_get(kept, "epoch")), best);
+    json_decref(root);
+}
+
 /* freeze.json says so, and the files agree: the frozen part of the model is that of the start. */
 static void frozen_tensors_keep_their_bytes(void **state) {
     (void)state;
@@ -238,6 +324,9 @@ int main(void) {
         cmocka_unit_test(same_seed_same_bits),
         cmocka_unit_test(resumes_to_the_same_bits),
         cmocka_unit_test(refuses_to_resume_a_changed_experiment),
+        cmocka_unit_test(resumes_a_moved_folder),
+        cmocka_unit_test(refuses_to_resume_under_changed_keys),
+        cmocka_unit_test(ties_are_broken_by_the_loss),
         cmocka_unit_test(frozen_tensors_keep_their_bytes),
         cmocka_unit_test(cached_and_uncached_agree),
         cmocka_unit_test(zero_lr_changes_nothing),
