@@ -96,9 +96,9 @@ static thaw_status print_json(const struct thaw_graph *graph, const struct row *
     const char *path = any_remembered ? thaw_tuning_path(graph->device) : NULL;
     return thaw_cli_print_json(json_pack(
         "{s:s, s:o, s:i, s:i, s:b, s:o, s:o}", "model", graph->name, "device",
-        thaw_cli_json_text(thaw_device_get_info(graph->device)->name), "batch", options->batch,
-        "size", graph->nodes[0].out.h, "training", (int)options->training, "remembered_in",
-        path ? thaw_cli_json_text(path) : json_null(), "problems", problems));
+        thaw_json_text(thaw_device_get_info(graph->device)->name), "batch", options->batch, "size",
+        graph->nodes[0].out.h, "training", (int)options->training, "remembered_in",
+        path ? thaw_json_text(path) : json_null(), "problems", problems));
 }
 
 static thaw_status measure(const struct thaw_cli *cli, struct thaw_graph *graph,

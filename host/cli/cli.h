@@ -13,6 +13,7 @@
 
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "core/json.h"
 
 /* What the words after the command said, apart from its own options. */
 struct thaw_cli {
@@ -53,8 +54,6 @@ struct thaw_command {
 /* Prints `root` as the one document on stdout, and drops it. NULL: out of memory while it was made.
  */
 thaw_status thaw_cli_print_json(json_t *root);
-/* A JSON string from any bytes: what is no UTF-8 becomes U+FFFD. */
-json_t *thaw_cli_json_text(const char *text);
 
 /* 0 done, 1 failed while running, 2 wrong input, 3 no usable device, 130 interrupted. */
 int thaw_cli_exit_code(thaw_status status);

@@ -100,11 +100,11 @@ static thaw_status print_json(const struct thaw_graph *graph, const struct thaw_
     }
     return thaw_cli_print_json(json_pack(
         "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "model", graph->name,
-        "device", thaw_cli_json_text(thaw_device_get_info(graph->device)->name), "batch",
-        values->batch, "size", graph->nodes[0].out.h, "training", (int)values->training,
-        "peak_gflops", peak->fma_gflops, "copy_gb_per_s", peak->copy_gb_per_s, "forward_s",
-        profile->forward_s, "backward_s", profile->backward_s, "flops", profile->flops,
-        "memory_bytes", (json_int_t)profile->memory.pool_bytes, "layers", layers));
+        "device", thaw_json_text(thaw_device_get_info(graph->device)->name), "batch", values->batch,
+        "size", graph->nodes[0].out.h, "training", (int)values->training, "peak_gflops",
+        peak->fma_gflops, "copy_gb_per_s", peak->copy_gb_per_s, "forward_s", profile->forward_s,
+        "backward_s", profile->backward_s, "flops", profile->flops, "memory_bytes",
+        (json_int_t)profile->memory.pool_bytes, "layers", layers));
 }
 
 static thaw_status bench(const struct thaw_cli *cli, const struct values *values,

@@ -53,11 +53,11 @@ static json_t *device_json(const struct thaw_device_info *info) {
         "{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, "
         "s:b, "
         "s:b, s:b, s:b}",
-        "index", info->index, "type", type_name(info->type), "name", thaw_cli_json_text(info->name),
-        "platform", thaw_cli_json_text(info->platform), "vendor", thaw_cli_json_text(info->vendor),
-        "version", thaw_cli_json_text(info->version), "c_version",
-        thaw_cli_json_text(info->c_version), "driver", thaw_cli_json_text(info->driver), "unusable",
-        info->unusable[0] ? thaw_cli_json_text(info->unusable) : json_null(), "compute_units",
+        "index", info->index, "type", type_name(info->type), "name", thaw_json_text(info->name),
+        "platform", thaw_json_text(info->platform), "vendor", thaw_json_text(info->vendor),
+        "version", thaw_json_text(info->version), "c_version", thaw_json_text(info->c_version),
+        "driver", thaw_json_text(info->driver), "unusable",
+        info->unusable[0] ? thaw_json_text(info->unusable) : json_null(), "compute_units",
         (json_int_t)info->compute_units, "clock_mhz", (json_int_t)info->clock_mhz,
         "native_vector_width_float", (json_int_t)info->native_vector_width_float,
         "global_memory_bytes", (json_int_t)info->global_memory_bytes, "max_allocation_bytes",

@@ -1,10 +1,13 @@
 /* thaw eval: metrics of a run. */
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/eval_verify.h"
+#include "cli/show_metrics.h"
 #include "train/evaluate_run.h"
 
 struct values {
-    const char *data, *model;
+    const char *data, *part, *model;
     bool verify;
     int batch;
 };
@@ -12,8 +15,9 @@ static const struct values defaults = {.batch = 32};
 
 static const struct thaw_option options[] = {
     {"data", 0, THAW_OPTION_TEXT, offsetof(struct values, data), "DIR",
-     "evaluate on this folder (a folder for each class) instead of the run's validation part", 0,
-     0},
+     "evaluate on this folder (a folder for each class) instead of the run's own data", 0, 0},
+    {"part", 0, THAW_OPTION_TEXT, offsetof(struct values, part), "PART",
+     "the part of the run's data: val (the default), test or train", 0, 0},
     {"batch", 'b', THAW_OPTION_INT, offsetof(struct values, batch), "N", "images at a time (32)", 1,
      4096},
     {"verify", 0, THAW_OPTION_FLAG, offsetof(struct values, verify), NULL,
@@ -22,67 +26,58 @@ static const struct thaw_option options[] = {
      "with --verify: this model file instead of the run's", 0, 0},
 };
 
-/* Beyond that many classes a matrix is no help to read. */
-#define CONFUSION_MAX 12
-
-static void print_confusion(const struct thaw_metrics *m, const char **classes) {
-    printf("\n%-20s predicted\n%-20s", "confusion", "true");
-    for (int j = 0; j < m->classes; j++)
-        printf(" %11.11s", classes[j]);
-    printf("\n");
-    for (int i = 0; i < m->classes; i++) {
-        printf("%-20.20s", classes[i]);
-        for (int j = 0; j < m->classes; j++)
-            printf(" %11llu", (unsigned long long)m->confusion[i * m->classes + j]);
-        printf("\n");
-    }
-}
-
-static void print_people(const struct thaw_evaluation *e) {
+static void print_people(const struct thaw_evaluation *e, bool verbose) {
     const struct thaw_metrics *m = &e->metrics;
     const char **classes = e->model.info.classes;
     printf("%llu photos of %s\n", (unsigned long long)m->count, e->set);
     printf("top1 %.4f   balanced %.4f   macro F1 %.4f   loss %.4f\n\n", m->top1, m->balanced,
            m->macro_f1, m->loss);
-    printf("%-20s %9s %9s %9s %8s\n", "class", "recall", "precision", "F1", "photos");
-    for (int c = 0; c < m->classes; c++) {
-        unsigned long long photos = 0;
-        for (int j = 0; j < m->classes; j++)
-            photos += m->confusion[c * m->classes + j];
-        printf("%-20.20s %9.4f %9.4f %9.4f %8llu\n", classes[c], m->recall[c], m->precision[c],
-               m->f1[c], photos);
-    }
-    if (m->classes <= CONFUSION_MAX)
-        print_confusion(m, classes);
+    thaw_show_classes(m, classes, verbose);
+    printf("\n");
+    thaw_show_confusion(m, classes);
 }
 
 static thaw_status print_json(const struct thaw_evaluation *e) {
     const struct thaw_metrics *m = &e->metrics;
-    json_t *classes = json_array(), *confusion = json_array();
-    for (int c = 0; c < m->classes; c++) {
-        json_t *row = json_array();
-        for (int j = 0; j < m->classes; j++)
-            json_array_append_new(row, json_integer((json_int_t)m->confusion[c * m->classes + j]));
-        json_array_append_new(confusion, row);
+    json_t *classes = json_array();
+    for (int c = 0; c < m->classes; c++)
         json_array_append_new(classes, json_pack("{s:o, s:f, s:f, s:f}", "name",
-                                                 thaw_cli_json_text(e->model.info.classes[c]),
-                                                 "recall", m->recall[c], "precision",
-                                                 m->precision[c], "f1", m->f1[c]));
-    }
+                                                 thaw_json_text(e->model.info.classes[c]), "recall",
+                                                 m->recall[c], "precision", m->precision[c], "f1",
+                                                 m->f1[c]));
     return thaw_cli_print_json(json_pack(
-        "{s:o, s:I, s:f, s:f, s:f, s:f, s:o, s:o}", "set", thaw_cli_json_text(e->set), "photos",
+        "{s:o, s:I, s:f, s:f, s:f, s:f, s:o, s:o}", "set", thaw_json_text(e->set), "photos",
         (json_int_t)m->count, "loss", m->loss, "top1", m->top1, "balanced", m->balanced, "macro_f1",
-        m->macro_f1, "classes", classes, "confusion", confusion));
+        m->macro_f1, "classes", classes, "confusion", thaw_metrics_confusion_json(m)));
 }
 
 static void on_working(void *user, const char *what, size_t done, size_t total) {
     thaw_progress_update(user, "%s %zu/%zu", what, done, total);
 }
 
+static thaw_status read_part(const struct values *values, enum thaw_set *ret_part) {
+    *ret_part = THAW_SET_VAL;
+    if (!values->part)
+        return THAW_OK;
+    if (values->data)
+        return thaw_fail(THAW_ERROR_INPUT,
+                         "thaw eval: --part is of the run's own data, --data another folder");
+    for (int set = 0; set < THAW_SET_COUNT; set++)
+        if (!strcmp(values->part, thaw_set_names[set])) {
+            *ret_part = (enum thaw_set)set;
+            return THAW_OK;
+        }
+    return thaw_hint(thaw_fail(THAW_ERROR_INPUT, "thaw eval: unknown part \"%s\"", values->part),
+                     "expected val, test or train");
+}
+
 static thaw_status run(const struct thaw_cli *cli, const void *raw) {
     const struct values *values = raw;
+    enum thaw_set part;
+    THAW_TRY(read_part(values, &part));
     struct thaw_evaluation_options evaluation_options = {.run = cli->arguments.items[0],
                                                          .data = values->data,
+                                                         .part = part,
                                                          .batch = values->batch,
                                                          .interrupted = cli->interrupted,
                                                          .on_working = on_working,
@@ -101,7 +96,7 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
     if (status == THAW_OK && cli->json)
         status = print_json(&evaluation);
     else if (status == THAW_OK)
-        print_people(&evaluation);
+        print_people(&evaluation, cli->verbose);
     thaw_evaluation_finish(&evaluation);
     thaw_device_destroy(&device);
     return status;
@@ -109,8 +104,9 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
 
 const struct thaw_command thaw_command_eval = {
     .name = "eval",
-    .summary = "metrics of a run, on its validation part or on another folder",
-    .usage = "RUN [--data DIR | --verify [--model FILE]] [--device SPEC] [--json]",
+    .summary = "metrics of a run, on a part of its data or on another folder",
+    .usage = "RUN [--part val|test|train | --data DIR | --verify [--model FILE]] [--device SPEC]\n"
+             "              [--json]",
     .help = "Evaluates the kept weights of a run: loss, top-1, balanced accuracy, macro F1, each "
             "class,\n"
             "and the confusion matrix. Classes and preprocessing come from the run.\n\n"

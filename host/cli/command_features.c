@@ -31,15 +31,14 @@ static thaw_status print_json(const struct values *values, const struct thaw_gra
     for (size_t i = 0; i < summary->tensor_count; i++) {
         const struct thaw_features_tensor *tensor = &summary->tensors[i];
         json_array_append_new(
-            tensors,
-            json_pack("{s:o, s:o, s:[I, I, I, I]}", "name", thaw_cli_json_text(tensor->name),
-                      "node", thaw_cli_json_text(graph->nodes[tensor->node].name), "shape",
-                      (json_int_t)tensor->dims[0], (json_int_t)tensor->dims[1],
-                      (json_int_t)tensor->dims[2], (json_int_t)tensor->dims[3]));
+            tensors, json_pack("{s:o, s:o, s:[I, I, I, I]}", "name", thaw_json_text(tensor->name),
+                               "node", thaw_json_text(graph->nodes[tensor->node].name), "shape",
+                               (json_int_t)tensor->dims[0], (json_int_t)tensor->dims[1],
+                               (json_int_t)tensor->dims[2], (json_int_t)tensor->dims[3]));
     }
     return thaw_cli_print_json(
-        json_pack("{s:o, s:o, s:I, s:I, s:b, s:I, s:o}", "file", thaw_cli_json_text(values->output),
-                  "model", thaw_cli_json_text(graph->name), "photos", (json_int_t)summary->photos,
+        json_pack("{s:o, s:o, s:I, s:I, s:b, s:I, s:o}", "file", thaw_json_text(values->output),
+                  "model", thaw_json_text(graph->name), "photos", (json_int_t)summary->photos,
                   "skipped", (json_int_t)summary->skipped, "labels", (int)summary->has_labels,
                   "size_bytes", (json_int_t)summary->size_bytes, "tensors", tensors));
 }

@@ -78,9 +78,9 @@ static thaw_status print_json(const struct thaw_weights *weights, const char *in
     const char *key = thaw_weights_get_metadata(weights, "thaw.checkpoint_key");
     const char *ignored = thaw_weights_get_metadata(weights, "thaw.ignored");
     return thaw_cli_print_json(
-        json_pack("{s:o, s:o, s:s, s:s?, s:s?, s:I, s:o}", "input", thaw_cli_json_text(input),
-                  "output", thaw_cli_json_text(output), "format", weights->format, "checkpoint_key",
-                  key, "left_out", ignored, "size_bytes", (json_int_t)count(weights).size_bytes,
+        json_pack("{s:o, s:o, s:s, s:s?, s:s?, s:I, s:o}", "input", thaw_json_text(input), "output",
+                  thaw_json_text(output), "format", weights->format, "checkpoint_key", key,
+                  "left_out", ignored, "size_bytes", (json_int_t)count(weights).size_bytes,
                   "tensors", list_tensors(weights)));
 }
 

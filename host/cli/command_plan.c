@@ -255,7 +255,7 @@ static json_t *tensors_json(const struct view *v, const struct thaw_plan_stage *
             json_array_append_new(shape, json_integer((json_int_t)dims[d]));
         json_array_append_new(list,
                               json_pack("{s:o, s:o, s:s, s:b, s:f, s:f, s:b}", "name",
-                                        thaw_cli_json_text(param->name), "shape", shape, "part",
+                                        thaw_json_text(param->name), "shape", shape, "part",
                                         part_name(v->graph, part_of(v->graph, i)), "trained",
                                         (int)tensor->trained, "lr", tensor->lr, "weight_decay",
                                         tensor->weight_decay, "moves", (int)tensor->moves));
@@ -290,7 +290,7 @@ static json_t *plan_json(const struct view *v) {
     for (size_t i = 0; i < v->plan->stage_count; i++)
         json_array_append_new(stages, stage_json(v, &v->plan->stages[i]));
     for (size_t i = 0; i < dataset->class_count; i++)
-        json_array_append_new(classes, thaw_cli_json_text(dataset->classes[i]));
+        json_array_append_new(classes, thaw_json_text(dataset->classes[i]));
     json_t *photos =
         json_pack("{s:I, s:I, s:I}", "train", (json_int_t)dataset->set_counts[THAW_SET_TRAIN],
                   "val", (json_int_t)dataset->set_counts[THAW_SET_VAL], "test",
@@ -300,8 +300,8 @@ static json_t *plan_json(const struct view *v) {
                           : json_null();
     return json_pack(
         "{s:o, s:o, s:[i, i, i], s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "name",
-        thaw_cli_json_text(v->config->name), "model", thaw_cli_json_text(v->graph->name), "input",
-        in->c, in->h, in->w, "parameters", (json_int_t)v->plan->parameter_values, "parameter_bytes",
+        thaw_json_text(v->config->name), "model", thaw_json_text(v->graph->name), "input", in->c,
+        in->h, in->w, "parameters", (json_int_t)v->plan->parameter_values, "parameter_bytes",
         (json_int_t)v->plan->parameter_bytes, "weights", weights, "classes", classes, "photos",
         photos, "peak_bytes", (json_int_t)v->plan->peak_bytes, "stages", stages);
 }

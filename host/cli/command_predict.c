@@ -58,12 +58,11 @@ static json_t *photo_json(const thaw_model *model, const char *path, const float
     json_t *list = json_array();
     for (size_t k = 0; k < top; k++) {
         size_t best = take_best(row, thaw_model_class_count(model), taken);
-        json_array_append_new(list,
-                              json_pack("{s:o, s:f}", "class",
-                                        thaw_cli_json_text(thaw_model_class_name(model, best)),
-                                        "probability", (double)row[best]));
+        json_array_append_new(list, json_pack("{s:o, s:f}", "class",
+                                              thaw_json_text(thaw_model_class_name(model, best)),
+                                              "probability", (double)row[best]));
     }
-    return json_pack("{s:o, s:o}", "file", thaw_cli_json_text(path), "classes", list);
+    return json_pack("{s:o, s:o}", "file", thaw_json_text(path), "classes", list);
 }
 
 static void print_photo(const thaw_model *model, const char *path, const float *row, size_t top,

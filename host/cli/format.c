@@ -54,13 +54,13 @@ static json_t *names_json(const struct thaw_load_list *list) {
     for (size_t i = 0; i < list->count; i++) {
         const struct thaw_load_entry *entry = &list->items[i];
         const char *name = entry->wanted ? entry->wanted->name : entry->weight->name;
-        json_array_append_new(names, thaw_cli_json_text(name));
+        json_array_append_new(names, thaw_json_text(name));
     }
     return names;
 }
 
 json_t *thaw_json_load(const char *file, const struct thaw_load_report *report) {
-    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:I}", "file", thaw_cli_json_text(file), "loaded",
+    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:I}", "file", thaw_json_text(file), "loaded",
                      (json_int_t)report->loaded.count, "missing", names_json(&report->missing),
                      "mismatched", names_json(&report->mismatched), "unexpected",
                      names_json(&report->unexpected), "counters",

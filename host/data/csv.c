@@ -149,3 +149,14 @@ thaw_status thaw_csv_read(struct thaw_arena *arena, const char *path, char delim
         *ret_csv = csv;
     return status;
 }
+
+void thaw_csv_append_field(struct thaw_text *text, const char *field) {
+    if (!strpbrk(field, ",\"\r\n")) {
+        thaw_text_append(text, "%s", field);
+        return;
+    }
+    thaw_text_append(text, "\"");
+    for (; *field; field++)
+        thaw_text_append(text, *field == '"' ? "\"\"" : "%c", *field);
+    thaw_text_append(text, "\"");
+}

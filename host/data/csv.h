@@ -3,6 +3,7 @@
 #define THAW_DATA_CSV_H
 
 #include "core/arena.h"
+#include "core/text.h"
 
 struct thaw_csv_row {
     const char **fields;
@@ -20,5 +21,8 @@ struct thaw_csv {
  * than the first, an open quote, a NUL byte. A file without rows has count 0. */
 thaw_status thaw_csv_read(struct thaw_arena *arena, const char *path, char delimiter,
                           struct thaw_csv *ret_csv);
+
+/* Appends a field, in quotes where RFC 4180 asks for them. */
+void thaw_csv_append_field(struct thaw_text *text, const char *field);
 
 #endif

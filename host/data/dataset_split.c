@@ -80,26 +80,14 @@ static thaw_status settle_explicit(struct thaw_dataset *dataset,
 
 /* ---- the file --------------------------------------------------------------------------------*/
 
-/* A CSV field, in quotes where RFC 4180 asks for them. */
-static void append_field(struct thaw_text *text, const char *field) {
-    if (!strpbrk(field, ",\"\r\n")) {
-        thaw_text_append(text, "%s", field);
-        return;
-    }
-    thaw_text_append(text, "\"");
-    for (; *field; field++)
-        thaw_text_append(text, *field == '"' ? "\"\"" : "%c", *field);
-    thaw_text_append(text, "\"");
-}
-
 thaw_status thaw_dataset_write_split(const struct thaw_dataset *dataset, const char *path) {
     struct thaw_text text = {0};
     thaw_text_append(&text, "path,label,set\n");
     for (size_t i = 0; i < dataset->count; i++) {
         const struct thaw_photo *photo = &dataset->photos[i];
-        append_field(&text, photo->name);
+        thaw_csv_append_field(&text, photo->name);
         thaw_text_append(&text, ",");
-        append_field(&text, dataset->classes[photo->label]);
+        thaw_csv_append_field(&text, dataset->classes[photo->label]);
         thaw_text_append(&text, ",%s\n", thaw_set_names[photo->set]);
     }
     thaw_status status = text.failed ? thaw_fail(THAW_ERROR_MEMORY, "out of memory")

@@ -1,5 +1,7 @@
 #include "train/evaluate_run.h"
 
+#include <math.h>
+
 #include "core/file.h"
 #include "train/evaluate.h"
 #include "train/run_data.h"
@@ -7,6 +9,7 @@
 /* Everything that lives during the evaluation alone. */
 struct work {
     const struct thaw_evaluation_options *options;
+    struct thaw_arena arena;
     struct thaw_run_data own;
     struct thaw_dataset *folder;        /* of options->data */
     const struct thaw_dataset *dataset; /* one of them */
@@ -14,7 +17,13 @@ struct work {
     thaw_augmenter *augmenter;
     thaw_exec *exec;
     int *labels;
+    float *logits; /* photos x classes, when they are to be listed */
 };
+
+/* Another folder is all validation set. */
+static enum thaw_set part_of(const struct thaw_evaluation_options *options) {
+    return options->data ? THAW_SET_VAL : options->part;
+}
 
 static thaw_status open_data(struct work *w, const struct thaw_model_info *info,
                              const struct thaw_input_spec *input) {
@@ -37,7 +46,8 @@ static thaw_status open_data(struct work *w, const struct thaw_model_info *info,
         return thaw_fail(THAW_ERROR_INPUT, "%s: the data has %zu classes, the model %zu",
                          w->options->run, w->dataset->class_count, info->class_count);
     struct thaw_loader_options options = thaw_loader_options_make(&config, &input->image);
-    options.sets[THAW_SET_TRAIN] = false;
+    for (int set = 0; set < THAW_SET_COUNT; set++)
+        options.sets[set] = set == (int)part_of(w->options);
     options.interrupt = w->options->interrupted;
     return thaw_loader_open(w->dataset, &options, &w->loader);
 }
@@ -51,6 +61,38 @@ static thaw_status on_batch(void *user, size_t done, size_t total) {
     return THAW_OK;
 }
 
+static thaw_status no_photos(const struct work *w) {
+    const size_t *counts = w->dataset->set_counts;
+    if (w->options->data)
+        return thaw_fail(THAW_ERROR_INPUT, "%s: there are no photos to evaluate on",
+                         w->options->data);
+    thaw_fail(THAW_ERROR_INPUT, "%s: there are no photos in the part '%s' of its data",
+              w->options->run, thaw_set_names[w->options->part]);
+    return thaw_hint(THAW_ERROR_INPUT, "it has %zu to train, %zu to validate, %zu to test",
+                     counts[THAW_SET_TRAIN], counts[THAW_SET_VAL], counts[THAW_SET_TEST]);
+}
+
+/* The class and its softmax probability for each photo. */
+static thaw_status list_photos(const struct work *w, const uint32_t *photos, size_t count,
+                               struct thaw_evaluation *e) {
+    int classes = e->metrics.classes;
+    e->photos = thaw_arena_array(&e->arena, count, sizeof *e->photos);
+    if (!e->photos)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const float *logits = w->logits + i * (size_t)classes;
+        int best = thaw_argmax(logits, classes);
+        double sum = 0;
+        for (int c = 0; c < classes; c++)
+            sum += exp((double)logits[c] - (double)logits[best]);
+        char *path = thaw_arena_copy(&e->arena, w->dataset->photos[photos[i]].path);
+        if (!path)
+            return THAW_ERROR_MEMORY;
+        e->photos[i] = (struct thaw_evaluated_photo){path, w->labels[i], best, (float)(1 / sum)};
+    }
+    return THAW_OK;
+}
+
 static thaw_status evaluate(struct work *w, thaw_device *device, struct thaw_evaluation *e) {
     const struct thaw_model_info *info = &e->model.info;
     struct thaw_input_spec input;
@@ -59,28 +101,31 @@ static thaw_status evaluate(struct work *w, thaw_device *device, struct thaw_eva
     THAW_TRY(thaw_augmenter_create(device, &input, NULL, 0, &w->augmenter));
     struct thaw_exec_options options = {.batch = w->options->batch, .loss = true};
     THAW_TRY(thaw_exec_create(e->model.graph, &options, &w->exec));
-    size_t count;
-    const uint32_t *photos = thaw_loader_set(w->loader, THAW_SET_VAL, &count);
-    w->labels = thaw_arena_array(&e->arena, count + 1, sizeof *w->labels);
-    if (!w->labels)
-        return THAW_ERROR_MEMORY;
+    size_t count, classes = info->class_count;
+    const uint32_t *photos = thaw_loader_set(w->loader, part_of(w->options), &count);
     if (!count)
-        return thaw_fail(THAW_ERROR_INPUT, "%s: there are no photos to evaluate on",
-                         w->options->run);
+        return no_photos(w);
+    w->labels = thaw_arena_array(&e->arena, count, sizeof *w->labels);
+    if (w->options->list_photos)
+        w->logits = thaw_arena_array(&w->arena, count, classes * sizeof *w->logits);
+    if (!w->labels || (w->options->list_photos && !w->logits))
+        return THAW_ERROR_MEMORY;
     for (size_t i = 0; i < count; i++)
         w->labels[i] = w->dataset->photos[photos[i]].label;
     THAW_TRY(thaw_metrics_init(&e->arena, (int)info->class_count, &e->metrics));
     struct thaw_feed feed = {.device = device, .loader = w->loader, .augmenter = w->augmenter};
     struct thaw_members members = {
         .feed = &feed, .photos = photos, .labels = w->labels, .count = count};
-    return thaw_evaluate(w->exec, e->model.graph, w->options->batch, &members, on_batch, w,
-                         &e->metrics, NULL);
+    THAW_TRY(thaw_evaluate(w->exec, e->model.graph, w->options->batch, &members, on_batch, w,
+                           &e->metrics, w->logits));
+    return w->logits ? list_photos(w, photos, count, e) : THAW_OK;
 }
 
 thaw_status thaw_evaluate_run(thaw_device *device, const struct thaw_evaluation_options *options,
                               struct thaw_evaluation *ret_evaluation) {
     struct work w = {.options = options};
-    struct thaw_evaluation e = {.set = options->data ? options->data : "val"};
+    struct thaw_evaluation e = {.set =
+                                    options->data ? options->data : thaw_set_names[options->part]};
     thaw_status status = thaw_trained_model_open(options->run, device, &e.model);
     if (status == THAW_OK)
         status = evaluate(&w, device, &e);
@@ -89,6 +134,7 @@ thaw_status thaw_evaluate_run(thaw_device *device, const struct thaw_evaluation_
     thaw_loader_destroy(&w.loader);
     thaw_dataset_destroy(&w.folder);
     thaw_run_data_finish(&w.own);
+    thaw_arena_finish(&w.arena);
     if (status != THAW_OK)
         thaw_evaluation_finish(&e);
     else

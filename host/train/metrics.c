@@ -72,3 +72,36 @@ double thaw_metrics_value(const struct thaw_metrics *metrics, enum thaw_metric m
 bool thaw_metric_better(enum thaw_metric metric, double a, double b) {
     return metric == THAW_METRIC_LOSS ? a < b : a > b;
 }
+
+json_t *thaw_metrics_confusion_json(const struct thaw_metrics *metrics) {
+    json_t *rows = json_array();
+    for (int i = 0; i < metrics->classes; i++) {
+        json_t *row = json_array();
+        for (int j = 0; j < metrics->classes; j++)
+            json_array_append_new(
+                row, json_integer((json_int_t)metrics->confusion[i * metrics->classes + j]));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+bool thaw_metrics_from_confusion(struct thaw_metrics *metrics, const json_t *rows) {
+    size_t n = (size_t)metrics->classes;
+    thaw_metrics_reset(metrics);
+    if (json_array_size(rows) != n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *row = json_array_get(rows, i);
+        if (json_array_size(row) != n)
+            return false;
+        for (size_t j = 0; j < n; j++) {
+            json_int_t count = json_integer_value(json_array_get(row, j));
+            if (count < 0)
+                return false;
+            metrics->confusion[i * n + j] = (uint64_t)count;
+            metrics->count += (uint64_t)count;
+        }
+    }
+    thaw_metrics_finish(metrics);
+    return true;
+}

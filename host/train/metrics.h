@@ -2,6 +2,8 @@
 #ifndef THAW_TRAIN_METRICS_H
 #define THAW_TRAIN_METRICS_H
 
+#include <jansson.h>
+
 #include "core/arena.h"
 #include "train/config.h"
 
@@ -26,5 +28,11 @@ double thaw_metrics_value(const struct thaw_metrics *metrics, enum thaw_metric m
 /* Whether `a` is better than `b` in that metric: smaller for a loss, else larger. NaN is never
  * better. */
 bool thaw_metric_better(enum thaw_metric metric, double a, double b);
+
+/* Rows of counts: [true class][predicted class]. */
+json_t *thaw_metrics_confusion_json(const struct thaw_metrics *metrics);
+/* Fills `metrics` (of as many classes) from such rows and finishes it, without a loss. False when
+ * they are none. */
+bool thaw_metrics_from_confusion(struct thaw_metrics *metrics, const json_t *rows);
 
 #endif

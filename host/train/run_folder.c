@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -11,15 +12,22 @@ thaw_status thaw_run_folder_init(const char *path, struct thaw_run_folder *ret_f
     struct thaw_run_folder folder = {0};
     struct thaw_arena *arena = &folder.arena;
     folder.path = thaw_arena_copy(arena, path);
-    folder.config = thaw_path_join(arena, path, "config.yaml");
-    folder.split = thaw_path_join(arena, path, "split.csv");
-    folder.metrics = thaw_path_join(arena, path, "metrics.jsonl");
-    folder.model = thaw_path_join(arena, path, "model.safetensors");
-    folder.last = thaw_path_join(arena, path, "last.safetensors");
-    folder.freeze = thaw_path_join(arena, path, "freeze.json");
-    folder.choices = thaw_path_join(arena, path, "auto.json");
-    if (!folder.path || !folder.config || !folder.split || !folder.metrics || !folder.model ||
-        !folder.last || !folder.freeze || !folder.choices) {
+    const struct {
+        const char **file, *name;
+    } files[] = {
+        {&folder.config, "config.yaml"},         {&folder.split, "split.csv"},
+        {&folder.metrics, "metrics.jsonl"},      {&folder.model, "model.safetensors"},
+        {&folder.last, "last.safetensors"},      {&folder.freeze, "freeze.json"},
+        {&folder.choices, "auto.json"},          {&folder.device, "device.json"},
+        {&folder.evaluation, "evaluation.json"}, {&folder.predictions, "predictions.csv"},
+        {&folder.report, "report.html"},
+    };
+    bool complete = folder.path != NULL;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        *files[i].file = thaw_path_join(arena, path, files[i].name);
+        complete &= *files[i].file != NULL;
+    }
+    if (!complete) {
         thaw_arena_finish(arena);
         return THAW_ERROR_MEMORY;
     }
@@ -44,16 +52,21 @@ thaw_status thaw_run_folder_clean(const struct thaw_run_folder *folder) {
     return THAW_OK;
 }
 
+thaw_status thaw_run_folder_check(const struct thaw_run_folder *folder) {
+    if (!thaw_path_exists(folder->config))
+        return THAW_OK;
+    thaw_fail(THAW_ERROR_INPUT, "%s: there is already a run in this folder", folder->path);
+    return thaw_hint(THAW_ERROR_INPUT, "continue it with --resume, replace it with --overwrite, or "
+                                       "give the experiment another `name`");
+}
+
 thaw_status thaw_run_folder_create(const struct thaw_run_folder *folder, bool overwrite) {
-    const char *files[] = {folder->config, folder->split,  folder->metrics, folder->model,
-                           folder->last,   folder->freeze, folder->choices};
+    const char *files[] = {folder->config,     folder->split,       folder->metrics, folder->model,
+                           folder->last,       folder->freeze,      folder->choices, folder->device,
+                           folder->evaluation, folder->predictions, folder->report};
+    if (!overwrite)
+        THAW_TRY(thaw_run_folder_check(folder));
     THAW_TRY(thaw_path_make_directories(folder->path));
-    if (!overwrite && thaw_path_exists(folder->config)) {
-        thaw_fail(THAW_ERROR_INPUT, "%s: there is already a run in this folder", folder->path);
-        return thaw_hint(THAW_ERROR_INPUT,
-                         "continue it with --resume, replace it with --overwrite, or "
-                         "give the experiment another `name`");
-    }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (thaw_path_exists(files[i]) && unlink(files[i]))
             return thaw_fail(THAW_ERROR_IO, "%s: can't be removed", files[i]);
@@ -107,5 +120,23 @@ thaw_status thaw_run_folder_write_json(const char *path, json_t *object) {
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory writing %s", path);
     thaw_status status = thaw_file_write(path, text, strlen(text));
     free(text);
+    return status;
+}
+
+thaw_status thaw_run_folder_write_device(const struct thaw_run_folder *folder,
+                                         const struct thaw_device_info *info) {
+    char started[32] = "";
+    time_t now = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&now, &utc))
+        strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "thaw", THAW_VERSION, "started", started,
+                  "device", info->name, "platform", info->platform, "driver", info->driver,
+                  "version", info->version, "compute_units", (int)info->compute_units);
+    if (!object)
+        return thaw_fail(THAW_ERROR_RUNTIME, "%s: the device's name is not UTF-8", folder->device);
+    thaw_status status = thaw_run_folder_write_json(folder->device, object);
+    json_decref(object);
     return status;
 }

@@ -166,6 +166,7 @@ thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t) {
 static thaw_status begin_run(struct thaw_trainer *t, const struct thaw_train_options *options) {
     THAW_TRY(thaw_run_folder_create(&t->folder, options->overwrite));
     THAW_TRY(thaw_file_write(t->folder.config, t->config_text.text, t->config_text.length));
+    THAW_TRY(thaw_run_folder_write_device(&t->folder, thaw_device_get_info(t->device)));
     return thaw_dataset_write_split(t->dataset, t->folder.split);
 }
 

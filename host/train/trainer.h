@@ -1,6 +1,7 @@
 /* Training: runs the stages of an experiment and writes the run folder.
  *
  *   config.yaml        the experiment, fully resolved
+ *   device.json        where and with what the run began
  *   split.csv          which image is in which part
  *   metrics.jsonl      one object an epoch
  *   model.safetensors  the kept weights with all that prediction needs

@@ -34,18 +34,6 @@ static struct thaw_train_progress progress_of(const struct thaw_trainer *t, doub
     };
 }
 
-static json_t *confusion_json(const struct thaw_metrics *metrics) {
-    json_t *rows = json_array();
-    for (int i = 0; i < metrics->classes; i++) {
-        json_t *row = json_array();
-        for (int j = 0; j < metrics->classes; j++)
-            json_array_append_new(
-                row, json_integer((json_int_t)metrics->confusion[i * metrics->classes + j]));
-        json_array_append_new(rows, row);
-    }
-    return rows;
-}
-
 static thaw_status record_epoch(struct thaw_trainer *t, const struct thaw_train_progress *p,
                                 double lr) {
     json_t *object =
@@ -59,7 +47,7 @@ static thaw_status record_epoch(struct thaw_trainer *t, const struct thaw_train_
                                       p->val->top1, "balanced", p->val->balanced, "macro_f1",
                                       p->val->macro_f1));
         if (p->val->classes <= 100)
-            json_object_set_new(object, "confusion", confusion_json(p->val));
+            json_object_set_new(object, "confusion", thaw_metrics_confusion_json(p->val));
     }
     return thaw_run_folder_append(&t->folder, object);
 }

@@ -91,7 +91,7 @@ static void json_from_any_bytes(void **state) {
         {"", ""},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        json_t *string = thaw_cli_json_text(texts[i][0]);
+        json_t *string = thaw_json_text(texts[i][0]);
         assert_string_equal(json_string_value(string), texts[i][1]);
         json_decref(string);
     }
