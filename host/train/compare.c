@@ -38,7 +38,7 @@ static thaw_status read_progress(const struct thaw_run_folder *folder,
     struct thaw_checkpoint *checkpoint = NULL;
     struct thaw_train_state state;
     struct thaw_text text = {0};
-    json_t *freeze = NULL;
+    json_t *freeze = NULL, *choices = NULL;
     *ret_complete = false;
     if (!thaw_path_exists(folder->last))
         return THAW_OK;
@@ -48,10 +48,11 @@ static thaw_status read_progress(const struct thaw_run_folder *folder,
     if (status == THAW_OK)
         status = thaw_config_compare(thaw_checkpoint_config(checkpoint), text.text, folder->last);
     if (status == THAW_OK)
-        status = thaw_checkpoint_state(checkpoint, &state, &freeze);
+        status = thaw_checkpoint_state(checkpoint, &state, &freeze, &choices);
     if (status == THAW_OK)
         *ret_complete = state.stage >= (int)config->stage_count;
     json_decref(freeze);
+    json_decref(choices);
     thaw_text_finish(&text);
     thaw_checkpoint_close(&checkpoint);
     return status;
