@@ -84,8 +84,9 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
                                                          .user = cli->progress};
     if (values->model && !values->verify)
         return thaw_fail(THAW_ERROR_INPUT, "--model goes with --verify");
-    if (values->verify && values->data)
-        return thaw_fail(THAW_ERROR_INPUT, "--verify takes no --data: it looks at the model alone");
+    if (values->verify && (values->data || values->part))
+        return thaw_fail(THAW_ERROR_INPUT, "--verify takes no --%s: it looks at the model alone",
+                         values->data ? "data" : "part");
     if (values->verify)
         return thaw_eval_verify(cli, cli->arguments.items[0], values->model);
     struct thaw_evaluation evaluation = {0};

@@ -27,21 +27,21 @@ static json_t *verify_json(const struct thaw_verify *v) {
         const struct thaw_verify_stage *s = &v->stages[i];
         json_array_append_new(stages,
                               json_pack("{s:o, s:I, s:I, s:I, s:b, s:b}", "stage",
-                                        thaw_cli_json_text(s->name), "trained",
+                                        thaw_json_text(s->name), "trained",
                                         (json_int_t)s->trained, "frozen", (json_int_t)s->frozen,
                                         "frozen_since_load", (json_int_t)s->untouched, "kept",
                                         (int)s->has_kept, "complete", (int)s->complete));
     }
     for (size_t i = 0; i < v->failure_count; i++)
         json_array_append_new(failures, json_pack("{s:o, s:o}", "tensor",
-                                                  thaw_cli_json_text(v->failures[i].tensor), "what",
-                                                  thaw_cli_json_text(v->failures[i].what)));
+                                                  thaw_json_text(v->failures[i].tensor), "what",
+                                                  thaw_json_text(v->failures[i].what)));
     return json_pack("{s:o, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "model",
-                     thaw_cli_json_text(v->model), "verified", (int)!v->failure_count, "tensors",
+                     thaw_json_text(v->model), "verified", (int)!v->failure_count, "tensors",
                      (json_int_t)v->tensors, "frozen_since_load", (json_int_t)v->untouched,
                      "pretrained", (json_int_t)v->pretrained, "weights",
-                     v->weights ? thaw_cli_json_text(v->weights) : json_null(), "not_compared",
-                     v->unchecked ? thaw_cli_json_text(v->unchecked) : json_null(), "stages",
+                     v->weights ? thaw_json_text(v->weights) : json_null(), "not_compared",
+                     v->unchecked ? thaw_json_text(v->unchecked) : json_null(), "stages",
                      stages, "failures", failures);
 }
 
