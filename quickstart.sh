@@ -12,6 +12,7 @@ source scripts/examples.sh
 usage() {
     cat <<'TEXT'
 usage: ./quickstart.sh          install, build, fetch the example, train, evaluate, predict
+       ./quickstart.sh regimes  the four regimes on four data sets, three times each (half an hour)
        ./quickstart.sh test     install, build, run every test
        ./quickstart.sh --help   print this
 
@@ -38,9 +39,9 @@ build() {
     quietly build.log ninja -C build "$target"
 }
 
-# Goes on with a run that was interrupted; one that is finished is kept.
+# train EXPERIMENT RUN: goes on with a run that was interrupted; one that is finished is kept.
 train() {
-    local options=()
+    local experiment=$1 run=$2 options=()
     if [[ -e $run/last.safetensors ]]; then
         options=(--resume)
         say "$run is there: going on with it (delete the folder to train anew)"
@@ -82,9 +83,31 @@ quickstart() {
     step "1/5 packages" install_packages build run
     step "2/5 build" build disabled thaw
     step "3/5 example: weights and photographs" fetch_examples
-    step "4/5 training" train
+    step "4/5 training" train "$experiment" "$run"
     step "5/5 evaluation, and four predictions" evaluate
     goodbye
+}
+
+# The networks that some of the experiments start from.
+pretrain() {
+    local name
+    for name in fashion-pretrain-8 fashion-pretrain-clothes; do
+        train "configs/experiments/$name.yaml" "runs/$name"
+    done
+}
+
+compare_regimes() {
+    local names=(solar-cells-regimes digits fashion-large-similar fashion-large-different)
+    names=("${names[@]/#/configs/experiments/}")
+    "$thaw" train --resume "${names[@]/%/.yaml}"
+}
+
+quickstart_regimes() {
+    step "1/5 packages" install_packages build run regimes
+    step "2/5 build" build disabled thaw
+    step "3/5 examples: weights and pictures" fetch_regimes
+    step "4/5 two networks to start from" pretrain
+    step "5/5 four regimes on four data sets, with three seeds" compare_regimes
 }
 
 run_tests() {
@@ -118,6 +141,7 @@ if [[ $# -gt 1 ]]; then
 fi
 case ${1-} in
     "") quickstart ;;
+    regimes) quickstart_regimes ;;
     test) quickstart_test ;;
     --help | -h) usage ;;
     *)

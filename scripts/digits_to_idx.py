@@ -3,8 +3,8 @@
 
 usage: digits_to_idx.py digits.csv.gz DIRECTORY
 
-A row of digits.csv.gz is 64 grey values of 0 to 16, of 8 x 8 pixels, and the digit. Rows of one writer follow
-each other, so the first 1,000 and the last 797 have few writers in common.
+A row of digits.csv.gz is 64 grey values of 0 to 16, of 8 x 8 pixels, and the digit. Rows that follow
+each other seem to be of one writer, so the first 1,000 and the last 797 should have few writers in common.
 """
 import gzip
 import os
