@@ -122,12 +122,13 @@ static thaw_status batch_statistics(const struct thaw_op_call *call,
                          THAW_ARG_BUFFER(call->in[0].buffer), THAW_ARG_BUFFER(call->workspace),
                          THAW_ARG_INT(lanes), THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x)));
     range = THAW_RANGE1((size_t)walk.blocks);
-    return thaw_launch(call->device, state->use_batch, &range, THAW_ARG_BUFFER(call->workspace),
-                       THAW_ARG_BUFFER(call->params[RUNNING_MEAN].value),
-                       THAW_ARG_BUFFER(call->params[RUNNING_VAR].value),
-                       THAW_ARG_BUFFER(call->saved), THAW_ARG_INT(lanes), THAW_ARG_INT(walk.items),
-                       THAW_ARG_INT(walk.rows), THAW_ARG_INT(walk.per_item), THAW_ARG_INT(walk.w),
-                       THAW_ARG_FLOAT(attrs->eps), THAW_ARG_FLOAT(attrs->momentum));
+    return thaw_launch(
+        call->device, state->use_batch, &range, THAW_ARG_BUFFER(call->workspace),
+        THAW_ARG_BUFFER(call->params[RUNNING_MEAN].value),
+        THAW_ARG_BUFFER(call->params[RUNNING_VAR].value), THAW_ARG_BUFFER(call->saved),
+        THAW_ARG_INT(lanes), THAW_ARG_INT(walk.items), THAW_ARG_INT(walk.rows),
+        THAW_ARG_INT(walk.per_item), THAW_ARG_INT(walk.w), THAW_ARG_FLOAT(attrs->eps),
+        THAW_ARG_FLOAT(step->norm_momentum > 0 ? step->norm_momentum : attrs->momentum));
 }
 
 static thaw_status running_statistics(const struct thaw_op_call *call) {

@@ -78,6 +78,8 @@ struct thaw_op_step {
     uint64_t seed;    /* of the run */
     uint32_t counter; /* step number: with seed and call->node_id the key of random draws */
     float loss_scale; /* the gradient that flows into a loss: 1 / norm of the targets */
+    /* Batch norm: how far the running statistics move to the batch's; 0: as the layer says. */
+    float norm_momentum;
 };
 
 /* A node bound to an executable. Everything up to `activation_parameter` is set by the executor:

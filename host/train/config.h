@@ -34,6 +34,10 @@ enum thaw_norm_mode {
     THAW_NORM_TRAIN,  /* batch statistics, running ones move; scale and shift are trained */
     THAW_NORM_EVAL,   /* running statistics; scale and shift are trained */
     THAW_NORM_FROZEN, /* running statistics; nothing of the layer is trained */
+    /* A step of its own: the running statistics of the layers in `train` are computed anew over the
+     * training set (norm_stats.h); nothing is trained, and lr, epochs and early_stop are refused.
+     */
+    THAW_NORM_REFRESH,
     THAW_NORM_COUNT
 };
 extern const char *const thaw_norm_mode_names[THAW_NORM_COUNT];

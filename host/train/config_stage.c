@@ -131,6 +131,33 @@ static const thaw_yaml *inherited(const thaw_yaml *node, const thaw_yaml *root, 
     return own ? own : thaw_yaml_get(root, key);
 }
 
+/* What only a stage that trains has. */
+static thaw_status read_training(struct thaw_config *config, const thaw_yaml *node,
+                                 struct thaw_stage *stage) {
+    stage->epochs = -1;
+    THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, EPOCHS_MAX, &stage->epochs));
+    if (stage->epochs < 0)
+        return thaw_yaml_fail(node, "the stage needs `epochs`");
+    const thaw_yaml *lr = thaw_yaml_get(node, "lr");
+    if (!lr)
+        return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
+    return read_lr_rules(config, lr, stage);
+}
+
+/* Statistics are measured once, whatever the optimizer and its schedule. */
+static thaw_status read_refresh(const thaw_yaml *node, struct thaw_stage *stage) {
+    static const char *const without[] = {"lr",   "epochs",    "early_stop",
+                                          "auto", "optimizer", "schedule"};
+    for (size_t i = 0; i < COUNT(without); i++)
+        if (thaw_yaml_get(node, without[i]))
+            return thaw_yaml_fail(thaw_yaml_get(node, without[i]),
+                                  "stage '%s' measures statistics (norm: refresh) and trains "
+                                  "nothing: it has no `%s`",
+                                  stage->name, without[i]);
+    stage->epochs = 1;
+    return THAW_OK;
+}
+
 static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
                               const thaw_yaml *node, size_t index, struct thaw_stage *stage) {
     static const char *const keys[] = {"stage",   "train",        "lr",       "epochs",    "norm",
@@ -155,18 +182,12 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
         const char *pattern;
         THAW_TRY(thaw_yaml_string(stage->patterns->items[i], &pattern));
     }
-    stage->epochs = -1;
-    THAW_TRY(thaw_yaml_get_int(node, "epochs", 0, EPOCHS_MAX, &stage->epochs));
-    if (stage->epochs < 0)
-        return thaw_yaml_fail(node, "the stage needs `epochs`");
-    const thaw_yaml *lr = thaw_yaml_get(node, "lr");
-    if (!lr)
-        return thaw_yaml_fail(node, "the stage needs `lr`, such as 0.1x");
-    THAW_TRY(read_lr_rules(config, lr, stage));
-    THAW_TRY(thaw_config_read_auto(config, node, stage));
     size_t norm = THAW_NORM_TRAIN;
     THAW_TRY(thaw_config_choice(node, "norm", thaw_norm_mode_names, THAW_NORM_COUNT, &norm));
     stage->norm = (enum thaw_norm_mode)norm;
+    THAW_TRY(stage->norm == THAW_NORM_REFRESH ? read_refresh(node, stage)
+                                              : read_training(config, node, stage));
+    THAW_TRY(thaw_config_read_auto(config, node, stage));
     THAW_TRY(read_cache(thaw_yaml_get(node, "cache"), stage));
     stage->batch = 32;
     THAW_TRY(thaw_yaml_get_int(root, "batch", 1, 65536, &stage->batch));

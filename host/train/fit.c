@@ -39,7 +39,7 @@ void thaw_fit_begin_epoch(struct thaw_fit *fit) {
 }
 
 /* Draws of augmentation must differ between stages too. */
-static uint32_t augment_epoch(const struct thaw_train_state *state) {
+uint32_t thaw_fit_augment_epoch(const struct thaw_train_state *state) {
     return (uint32_t)state->stage << 20 | (uint32_t)state->epoch;
 }
 
@@ -61,8 +61,9 @@ static thaw_status fill_batch(struct thaw_fit *fit, const uint32_t *rows, int co
     struct thaw_mix mix = {fit->partner, fit->lambda};
     for (int i = 0; i < count; i++)
         fit->labels[i] = train->labels[rows[i]];
-    THAW_TRY(thaw_feed_fill(train->feed, train->photos, rows, count, augment_epoch(fit->o.state),
-                            true, thaw_exec_input(s->train), &mix));
+    THAW_TRY(thaw_feed_fill(train->feed, train->photos, rows, count,
+                            thaw_fit_augment_epoch(fit->o.state), true, thaw_exec_input(s->train),
+                            &mix));
     struct thaw_targets targets = {.labels = fit->labels,
                                    .count = count,
                                    .classes = fit->o.classes,

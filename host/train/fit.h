@@ -42,6 +42,8 @@ void thaw_fit_begin_epoch(struct thaw_fit *fit);
 thaw_status thaw_fit_gradient(struct thaw_fit *fit);
 /* One step. THAW_ERROR_RUNTIME with a hint, and fit->diverged, when the loss is not finite. */
 thaw_status thaw_fit_step(struct thaw_fit *fit);
+/* The key of the augmentation draws of the epoch that `state` stands at. */
+uint32_t thaw_fit_augment_epoch(const struct thaw_train_state *state);
 /* state->epoch moves on; its step and loss sums go to 0. */
 void thaw_fit_end_epoch(struct thaw_fit *fit);
 /* Mean training loss of the epoch so far. */

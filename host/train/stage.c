@@ -18,7 +18,8 @@ static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_gr
         struct thaw_param *param = &graph->params[i];
         bool frozen_norm =
             stage->norm == THAW_NORM_FROZEN && graph->nodes[param->node].op->normalises;
-        param->trainable = marks[i] && param->spec->kind != THAW_PARAM_STATISTIC && !frozen_norm;
+        param->trainable = marks[i] && param->spec->kind != THAW_PARAM_STATISTIC && !frozen_norm &&
+                           stage->norm != THAW_NORM_REFRESH;
     }
     return THAW_OK;
 }
@@ -78,12 +79,34 @@ static bool has_trainable(const struct thaw_graph *graph, const struct thaw_node
     return false;
 }
 
+/* norm: refresh. The statistics of the matched layers move, nothing else. */
+static thaw_status apply_refresh(const struct thaw_stage *stage, struct thaw_graph *graph,
+                                 const bool *marks) {
+    int layers = 0;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        struct thaw_node *node = &graph->nodes[n];
+        node->batch_statistics = false;
+        for (int p = 0; node->op && node->op->normalises && p < node->param_count; p++)
+            node->batch_statistics |= marks[node->params[p]];
+        layers += node->batch_statistics;
+    }
+    if (!layers)
+        return thaw_yaml_fail(stage->patterns,
+                              "stage '%s' has no norm layer whose statistics it could refresh",
+                              stage->name);
+    return THAW_OK;
+}
+
 thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw_stage *stage,
                              struct thaw_graph *graph, struct thaw_stage_rate *ret_rates) {
     bool *marks = thaw_arena_array(&graph->arena, graph->param_count + 1, sizeof *marks);
     if (!marks)
         return THAW_ERROR_MEMORY;
     THAW_TRY(mark_trainable(stage, graph, marks));
+    if (stage->norm == THAW_NORM_REFRESH) {
+        memset(ret_rates, 0, graph->param_count * sizeof *ret_rates);
+        return apply_refresh(stage, graph, marks);
+    }
     THAW_TRY(set_rates(config, stage, graph, marks, ret_rates));
     size_t trained = 0;
     for (size_t i = 0; i < graph->param_count; i++) {

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "train/freeze.h"
 #include "train/model.h"
+#include "train/norm_stats.h"
 #include "train/stage.h"
 #include "train/trainer_internal.h"
 
@@ -78,6 +79,17 @@ static thaw_status set_class_weights(struct thaw_trainer *t) {
     return THAW_OK;
 }
 
+static thaw_status say_dead_channels(struct thaw_trainer *t) {
+    struct thaw_norm_dead dead;
+    struct thaw_text text = {0};
+    THAW_TRY(thaw_norm_find_dead(t->graph, &dead));
+    thaw_norm_dead_text(&dead, &text);
+    if (text.length && !text.failed && t->events->on_message)
+        t->events->on_message(t->events->user, text.text);
+    thaw_text_finish(&text);
+    return THAW_OK;
+}
+
 /* Everything that can be wrong with the experiment is found before the photos are read. */
 static thaw_status set_up(struct thaw_trainer *t) {
     const struct thaw_config *config = t->config;
@@ -93,6 +105,7 @@ static thaw_status set_up(struct thaw_trainer *t) {
             thaw_freeze_loaded(t->freeze, config->weights, t->weights_hash, &t->experiment.report));
         if (t->events->on_load)
             t->events->on_load(t->events->user, config->weights, &t->experiment.report);
+        THAW_TRY(say_dead_channels(t));
     }
     t->best = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof(cl_mem));
     if (!t->best)

@@ -1,6 +1,7 @@
 /* Within a stage: epochs, keeping the best, stopping early, checkpoints. */
 #include <time.h>
 
+#include "train/norm_stats.h"
 #include "train/trainer_internal.h"
 
 double thaw_clock_s(void) {
@@ -122,8 +123,9 @@ static thaw_status finish_epoch(struct thaw_trainer *t, double images_per_s, boo
     struct thaw_train_progress progress = progress_of(t, images_per_s);
     progress.val = t->val.count ? &t->metrics : NULL;
     progress.kept = keep;
-    THAW_TRY(
-        record_epoch(t, &progress, thaw_session_lr_factor(&t->session, t->state.stage_steps - 1)));
+    bool stepped = t->state.stage_steps > 0; /* norm: refresh takes no step */
+    THAW_TRY(record_epoch(
+        t, &progress, stepped ? thaw_session_lr_factor(&t->session, t->state.stage_steps - 1) : 0));
     if (t->events->on_epoch)
         t->events->on_epoch(t->events->user, &progress);
     thaw_fit_end_epoch(&t->fit);
@@ -142,9 +144,42 @@ static thaw_status maybe_checkpoint(struct thaw_trainer *t) {
     return due ? thaw_trainer_checkpoint(t) : THAW_OK;
 }
 
+static thaw_status on_refresh(void *user, size_t done, size_t total) {
+    const struct thaw_trainer *t = user;
+    if (t->events->on_working)
+        t->events->on_working(t->events->user, "measuring norm statistics", done, total);
+    return thaw_trainer_poll(t);
+}
+
+/* The one epoch of a stage with norm: refresh, which set the layers' batch_statistics. */
+static thaw_status refresh_norm(struct thaw_trainer *t) {
+    struct thaw_graph *graph = t->graph;
+    bool *nodes = thaw_arena_array(&t->session.arena, graph->node_count + 1, sizeof *nodes);
+    if (!nodes)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < graph->node_count; i++)
+        nodes[i] = graph->nodes[i].batch_statistics;
+    struct thaw_norm_refresh refresh = {.graph = graph,
+                                        .nodes = nodes,
+                                        .start = t->session.start,
+                                        .members = t->fit.o.train,
+                                        .augment = true,
+                                        .epoch = thaw_fit_augment_epoch(&t->state),
+                                        .batch = t->session.stage->batch,
+                                        .conv_candidate = t->config->conv_candidate,
+                                        .seed = t->config->seed,
+                                        .progress = on_refresh,
+                                        .user = t};
+    return thaw_norm_refresh(&refresh);
+}
+
 static thaw_status run_epoch(struct thaw_trainer *t, bool *ret_stop) {
     double start_s = thaw_clock_s(), images_per_s = 0;
     size_t images = 0;
+    if (t->session.stage->norm == THAW_NORM_REFRESH) {
+        THAW_TRY(refresh_norm(t));
+        return finish_epoch(t, (double)t->train.count / (thaw_clock_s() - start_s), ret_stop);
+    }
     thaw_fit_begin_epoch(&t->fit);
     while (t->state.step < t->fit.steps) {
         THAW_TRY(thaw_fit_step(&t->fit));
