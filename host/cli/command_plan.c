@@ -5,6 +5,7 @@
 
 #include "cli/format.h"
 #include "train/plan.h"
+#include "train/probe.h"
 #include "train/trainer.h"
 
 #define COUNT(n) thaw_format_count((uint64_t)(n), (char[THAW_FORMAT_SIZE]){0})
@@ -196,6 +197,24 @@ static void print_memory(const struct thaw_plan_stage *s) {
            1e-12 * (s->step_flops * (double)s->steps + s->cache_flops));
 }
 
+/* What pilots decide when the stage begins. */
+static void print_choices(const struct thaw_stage *stage) {
+    const struct thaw_auto *a = stage->automatic;
+    const struct thaw_lr_rule *rule = thaw_probe_rule(stage);
+    for (size_t i = 0; rule && i < rule->probe->count; i++)
+        printf("%s%s", i ? ", " : "  probe        the lr is chosen when the stage begins: ",
+               rule->probe->rates[i].place->text);
+    if (rule)
+        printf("; by the loss after %d epochs on a fold; shown at %s\n", rule->probe->epochs,
+               rule->lr.place->text);
+    for (size_t i = 0; a && i < a->candidate_count; i++)
+        printf("%s%s", i ? ", " : "  auto         the depth is chosen when the stage begins: ",
+               a->candidates[i].name);
+    if (a)
+        printf("; by %s over %d folds x %d epochs, %s; shown as %s\n", thaw_metric_names[a->metric],
+               a->folds, a->epochs, thaw_auto_rule_names[a->rule], a->deepest ? a->deepest : "0");
+}
+
 static void print_stage(const struct view *v, size_t index) {
     const struct thaw_plan_stage *s = &v->plan->stages[index];
     const struct thaw_stage *stage = s->session.stage;
@@ -205,6 +224,7 @@ static void print_stage(const struct view *v, size_t index) {
     printf("  %s, schedule %s, norm %s, %s of %s values trained\n", s->session.optimizer.type->type,
            s->session.schedule.type->type, thaw_norm_mode_names[stage->norm],
            COUNT(s->trained_values), COUNT(v->plan->parameter_values));
+    print_choices(stage);
     for (int part = 0; part < (int)v->graph->stage_count; part++)
         print_part(v, s, part);
     print_part(v, s, -1);
@@ -263,6 +283,27 @@ static json_t *tensors_json(const struct view *v, const struct thaw_plan_stage *
     return list;
 }
 
+/* Null for what the experiment says itself. */
+static json_t *auto_json(const struct thaw_auto *a) {
+    if (!a)
+        return json_null();
+    json_t *depths = json_array();
+    for (size_t i = 0; i < a->candidate_count; i++)
+        json_array_append_new(depths, json_string(a->candidates[i].name));
+    return json_pack("{s:o, s:i, s:i, s:s, s:s, s:f}", "depth", depths, "folds", a->folds, "epochs",
+                     a->epochs, "metric", thaw_metric_names[a->metric], "rule",
+                     thaw_auto_rule_names[a->rule], "budget_s", a->budget_s);
+}
+
+static json_t *probe_json(const struct thaw_lr_rule *rule) {
+    if (!rule)
+        return json_null();
+    json_t *rates = json_array();
+    for (size_t i = 0; i < rule->probe->count; i++)
+        json_array_append_new(rates, json_string(rule->probe->rates[i].place->text));
+    return json_pack("{s:o, s:i}", "rates", rates, "epochs", rule->probe->epochs);
+}
+
 static json_t *stage_json(const struct view *v, const struct thaw_plan_stage *s) {
     json_t *cache = json_null();
     if (s->session.start)
@@ -274,13 +315,14 @@ static json_t *stage_json(const struct view *v, const struct thaw_plan_stage *s)
                                (json_int_t)thaw_plan_exec_bytes(&s->caching), "optimizer_bytes",
                                (json_int_t)s->optimizer_bytes);
     return json_pack(
-        "{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o}", "stage",
+        "{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o}", "stage",
         s->session.stage->name, "epochs", s->session.stage->epochs, "batch",
         s->session.stage->batch, "steps_per_epoch", (json_int_t)s->session.steps_per_epoch, "steps",
         (json_int_t)s->steps, "optimizer", s->session.optimizer.type->type, "schedule",
         s->session.schedule.type->type, "norm", thaw_norm_mode_names[s->session.stage->norm],
         "trained_values", (json_int_t)s->trained_values, "cache", cache, "memory", memory,
-        "step_flops", s->step_flops, "tensors", tensors_json(v, s));
+        "step_flops", s->step_flops, "auto", auto_json(s->session.stage->automatic), "probe",
+        probe_json(thaw_probe_rule(s->session.stage)), "tensors", tensors_json(v, s));
 }
 
 static json_t *plan_json(const struct view *v) {

@@ -105,9 +105,11 @@ static thaw_status open_work(struct work *w, const char *const *class_names) {
     w->norms = thaw_arena_array(&w->arena, o->graph->stage_count + 1, sizeof *w->norms);
     if (!w->candidates || !w->stages || !w->results || !w->norms)
         return THAW_ERROR_MEMORY;
-    THAW_TRY(thaw_context(thaw_folds_make(&w->arena, o->labels, o->count, class_names, o->classes,
-                                          w->a->folds, o->config->seed, &w->folds),
-                          "stage '%s': auto", w->stage->name));
+    thaw_status status = thaw_folds_make(&w->arena, o->labels, o->count, class_names, o->classes,
+                                         w->a->folds, o->config->seed, &w->folds);
+    THAW_TRY(thaw_hint(thaw_context(status, "stage '%s': auto", w->stage->name),
+                       "set a smaller auto.folds in the stage, add images, or name the depth: "
+                       "train: [\"last:1\", head]"));
     THAW_TRY(list_candidates(w, false));
     THAW_TRY(thaw_pilots_init(o, w->stages, w->count, &w->pilots));
     /* The whole network's gradients take memory that a plan of shallow candidates has not. */

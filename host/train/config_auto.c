@@ -203,7 +203,7 @@ static thaw_status parse_auto(struct thaw_config *config, const thaw_yaml *map,
     int *depths = NULL;
     THAW_TRY(read_depths(config, list, stages->count, &depths));
     if (!depths[0] && stage->patterns->count == 1)
-        return thaw_yaml_fail(list,
+        return thaw_yaml_fail(stage->patterns,
                               "depth 0 would train nothing in stage '%s': add the head: "
                               "train: [auto, head]",
                               stage->name);

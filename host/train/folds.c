@@ -42,17 +42,10 @@ thaw_status thaw_folds_make(struct thaw_arena *arena, const int *labels, size_t 
         return THAW_ERROR_MEMORY;
     for (int c = 0; c < classes; c++) {
         size_t found = deal_class(labels, count, c, folds, seed, members, fold_of, &next);
-        if (found < (size_t)folds) {
-            thaw_fail(THAW_ERROR_INPUT,
-                      "class '%s' has %zu images to train on, too few for %d "
-                      "folds",
-                      names[c], found, folds);
-            return thaw_hint(THAW_ERROR_INPUT,
-                             found < 2
-                                 ? "add images of it, or name the depth: train: [\"last:1\", head]"
-                                 : "set auto.folds of the stage to %zu, or add images of it",
-                             found);
-        }
+        if (found < (size_t)folds)
+            return thaw_fail(THAW_ERROR_INPUT,
+                             "class '%s' has %zu images to train on, too few for %d folds",
+                             names[c], found, folds);
     }
     for (int fold = 0; fold < folds; fold++)
         THAW_TRY(collect(arena, fold_of, count, fold, &f));

@@ -89,9 +89,10 @@ static thaw_status choose(struct work *w, const char *const *class_names, json_t
     double *losses = thaw_arena_array(&w->arena, probe->count, sizeof *losses);
     if (!w->results || !losses)
         return THAW_ERROR_MEMORY;
-    THAW_TRY(thaw_context(thaw_folds_make(&w->arena, o->labels, o->count, class_names, o->classes,
-                                          FOLDS, o->config->seed, &w->folds),
-                          "stage '%s': lr: probe", w->stage.name));
+    thaw_status status = thaw_folds_make(&w->arena, o->labels, o->count, class_names, o->classes,
+                                         FOLDS, o->config->seed, &w->folds);
+    THAW_TRY(thaw_hint(thaw_context(status, "stage '%s': lr: probe", w->stage.name),
+                       "add images, or give the stage an lr"));
     THAW_TRY(thaw_pilots_init(o, &w->stage, 1, &w->pilots));
     THAW_TRY(run_pilots(w));
     for (size_t i = 0; i < probe->count; i++)

@@ -144,12 +144,32 @@ static void refuses_an_untrained_head(void **state) {
                      "/none.pth");
 }
 
+/* What is left to be chosen is planned at its deepest, and says so. */
+static void names_what_is_chosen_later(void **state) {
+    (void)state;
+    const char *config = tiny_experiment("later",
+                                         "  - {train: [auto, head], lr: probe, epochs: 10,\n"
+                                         "     auto: {depth: [0, 1], also: []}}\n",
+                                         "");
+    struct test_process plan = TEST_THAW(NULL, "plan", config, "-q");
+    assert_int_equal(plan.exit_code, 0);
+    assert_non_null(strstr(plan.output, "the depth is chosen when the stage begins: 0, 1; by "
+                                        "val.top1 over 3 folds x 2 epochs, one_se; shown as "
+                                        "last:1\n"));
+    assert_non_null(strstr(plan.output, "the lr is chosen when the stage begins: 0.03x, 0.1x, "
+                                        "0.3x, 1x; by the loss after 2 epochs on a fold; shown at "
+                                        "1x\n"));
+    test_process_finish(&plan);
+    plan = TEST_THAW(NULL, "plan", config, "-q", "--json");
+    assert_non_null(strstr(plan.output, "\"auto\""));
+    test_process_finish(&plan);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_each_tensor),
-        cmocka_unit_test(prints_for_people),
-        cmocka_unit_test(refuses_as_train_does),
-        cmocka_unit_test(refuses_an_untrained_head),
+        cmocka_unit_test(plans_each_tensor),          cmocka_unit_test(prints_for_people),
+        cmocka_unit_test(refuses_as_train_does),      cmocka_unit_test(refuses_an_untrained_head),
+        cmocka_unit_test(names_what_is_chosen_later),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
