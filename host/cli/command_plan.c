@@ -221,6 +221,9 @@ static void print_stage(const struct view *v, size_t index) {
     printf("\nstage %zu of %zu, %s: %d epochs x %lld steps of %d images = %s steps\n", index + 1,
            v->plan->stage_count, stage->name, stage->epochs, (long long)s->session.steps_per_epoch,
            stage->batch, COUNT(s->steps));
+    if (stage->phase)
+        printf("  thaws with '%s': epochs %d to %d of %d\n", stage->written, stage->first_epoch + 1,
+               stage->first_epoch + stage->epochs, stage->whole_epochs);
     printf("  %s, schedule %s, norm %s, %s of %s values trained\n", s->session.optimizer.type->type,
            s->session.schedule.type->type, thaw_norm_mode_names[stage->norm],
            COUNT(s->trained_values), COUNT(v->plan->parameter_values));

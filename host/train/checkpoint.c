@@ -50,6 +50,16 @@ static bool unpack_state(json_t *root, struct thaw_train_state *s) {
     return s->stage >= 0 && s->epoch >= 0 && s->step >= 0 && s->stage_steps >= 0;
 }
 
+static json_t *pack_updates(const struct thaw_graph *graph,
+                            const struct thaw_stage_memory *memory) {
+    json_t *object = json_object();
+    for (size_t i = 0; memory && i < graph->param_count; i++)
+        if (memory->updates[i])
+            json_object_set_new(object, graph->params[i].name,
+                                json_integer((json_int_t)memory->updates[i]));
+    return object;
+}
+
 /* ---- saving --------------------------------------------------------------------------------- */
 
 /* What a tensor of the file is a copy of. */
@@ -85,7 +95,7 @@ static thaw_status add_tensor(struct thaw_weights *weights, struct supply *suppl
 }
 
 static thaw_status collect(struct thaw_weights *weights, struct supply *supply,
-                           cl_mem const *slots) {
+                           const struct thaw_stage_memory *memory) {
     const struct thaw_graph *graph = supply->graph;
     size_t largest = 1, capacity = graph->param_count * (1 + THAW_OPTIMIZER_SLOTS_MAX) + 1;
     supply->sources = thaw_arena_array(&weights->arena, capacity, sizeof *supply->sources);
@@ -97,7 +107,7 @@ static thaw_status collect(struct thaw_weights *weights, struct supply *supply,
         largest = count > largest ? count : largest;
         THAW_TRY(add_tensor(weights, supply, param->name, (int)i, param->value));
         for (int k = 0; k < THAW_OPTIMIZER_SLOTS_MAX; k++) {
-            cl_mem slot = slots ? slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k] : NULL;
+            cl_mem slot = memory ? memory->slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k] : NULL;
             if (slot)
                 THAW_TRY(add_tensor(weights, supply, slot_name(&weights->arena, k, param->name),
                                     (int)i, slot));
@@ -117,14 +127,17 @@ static thaw_status set_json(struct thaw_weights *weights, const char *key, json_
 }
 
 thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *graph,
-                                 cl_mem const *slots, const struct thaw_train_state *state,
-                                 json_t *freeze, json_t *choices, const char *config_text) {
+                                 const struct thaw_stage_memory *memory,
+                                 const struct thaw_train_state *state, json_t *freeze,
+                                 json_t *choices, const char *config_text) {
     struct thaw_weights weights = {0};
     struct supply supply = {.graph = graph};
-    json_t *packed = pack_state(state);
-    thaw_status status = collect(&weights, &supply, slots);
+    json_t *packed = pack_state(state), *updates = pack_updates(graph, memory);
+    thaw_status status = collect(&weights, &supply, memory);
     if (status == THAW_OK)
         status = set_json(&weights, "thaw.state", packed);
+    if (status == THAW_OK)
+        status = set_json(&weights, "thaw.updates", updates);
     if (status == THAW_OK)
         status = set_json(&weights, "thaw.freeze", freeze);
     if (status == THAW_OK)
@@ -134,6 +147,7 @@ thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *grap
     if (status == THAW_OK)
         status = thaw_safetensors_write(path, &weights, supply_tensor, &supply);
     json_decref(packed);
+    json_decref(updates);
     thaw_weights_finish(&weights);
     return status;
 }
@@ -226,17 +240,32 @@ thaw_status thaw_checkpoint_load_params(const struct thaw_checkpoint *checkpoint
     return THAW_OK;
 }
 
-thaw_status thaw_checkpoint_load_slots(const struct thaw_checkpoint *checkpoint,
-                                       const struct thaw_graph *graph, cl_mem const *slots) {
+static thaw_status load_slots(const struct thaw_checkpoint *checkpoint,
+                              const struct thaw_graph *graph, size_t param, cl_mem const *slots) {
     struct thaw_arena arena = {0};
     thaw_status status = THAW_OK;
-    for (size_t i = 0; i < graph->param_count && status == THAW_OK; i++)
-        for (int k = 0; k < THAW_OPTIMIZER_SLOTS_MAX && status == THAW_OK; k++) {
-            cl_mem slot = slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k];
-            if (slot)
-                status = load_tensor(checkpoint, graph, &graph->params[i],
-                                     slot_name(&arena, k, graph->params[i].name), slot);
-        }
+    for (int k = 0; k < THAW_OPTIMIZER_SLOTS_MAX && status == THAW_OK; k++)
+        if (slots[k])
+            status = load_tensor(checkpoint, graph, &graph->params[param],
+                                 slot_name(&arena, k, graph->params[param].name), slots[k]);
     thaw_arena_finish(&arena);
+    return status;
+}
+
+thaw_status thaw_checkpoint_load_memory(const struct thaw_checkpoint *checkpoint,
+                                        const struct thaw_graph *graph,
+                                        struct thaw_stage_memory *memory) {
+    json_t *updates = get_json(checkpoint, "thaw.updates");
+    thaw_status status = updates
+                             ? THAW_OK
+                             : thaw_fail(THAW_ERROR_INPUT, "%s: the checkpoint's state is damaged",
+                                         checkpoint->path);
+    for (size_t i = 0; i < graph->param_count && status == THAW_OK; i++) {
+        json_int_t count = json_integer_value(json_object_get(updates, graph->params[i].name));
+        memory->updates[i] = count > 0 ? (uint64_t)count : 0;
+        if (count > 0)
+            status = load_slots(checkpoint, graph, i, &memory->slots[i * THAW_OPTIMIZER_SLOTS_MAX]);
+    }
+    json_decref(updates);
     return status;
 }

@@ -1,6 +1,7 @@
 /* last.safetensors: everything that a resumed run needs to continue with the same bits. Tensors:
  * each parameter by its name, each optimizer slot as "optimizer.<slot>.<parameter>". Metadata
- * "thaw.state": the counters below; "thaw.freeze": freeze.json so far; "thaw.auto": what was
+ * "thaw.state": the counters below; "thaw.freeze": freeze.json so far; "thaw.updates": how often
+ * each parameter was updated; "thaw.auto": what was
  * chosen so far, auto.json (auto.h, probe.h); "thaw.config": the resolved
  * experiment. */
 #ifndef THAW_TRAIN_CHECKPOINT_H
@@ -9,7 +10,7 @@
 #include <jansson.h>
 
 #include "graph/graph.h"
-#include "train/optimizer.h"
+#include "train/stage_memory.h"
 
 /* Where a run stands. */
 struct thaw_train_state {
@@ -26,11 +27,11 @@ struct thaw_train_state {
     double elapsed_s; /* before this process */
 };
 
-/* Optimizer slots of one stage: slots[param * THAW_OPTIMIZER_SLOTS_MAX + k], NULL where there is
- * none. */
+/* `memory` may be NULL: between stages. */
 thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *graph,
-                                 cl_mem const *slots, const struct thaw_train_state *state,
-                                 json_t *freeze, json_t *choices, const char *config_text);
+                                 const struct thaw_stage_memory *memory,
+                                 const struct thaw_train_state *state, json_t *freeze,
+                                 json_t *choices, const char *config_text);
 
 /* An opened checkpoint: state first, tensors once the stage is set up. */
 struct thaw_checkpoint;
@@ -42,7 +43,9 @@ thaw_status thaw_checkpoint_state(const struct thaw_checkpoint *checkpoint,
                                   json_t **ret_choices);
 thaw_status thaw_checkpoint_load_params(const struct thaw_checkpoint *checkpoint,
                                         struct thaw_graph *graph);
-thaw_status thaw_checkpoint_load_slots(const struct thaw_checkpoint *checkpoint,
-                                       const struct thaw_graph *graph, cl_mem const *slots);
+/* What the checkpoint remembers of each parameter; its slots are created, zero. */
+thaw_status thaw_checkpoint_load_memory(const struct thaw_checkpoint *checkpoint,
+                                        const struct thaw_graph *graph,
+                                        struct thaw_stage_memory *memory);
 
 #endif

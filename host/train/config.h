@@ -116,9 +116,31 @@ struct thaw_auto {
     double budget_s; /* of wall-clock time; 0: none */
 };
 
+/* A stage may be written once and run in parts, which are stages of their own from here on:
+ *
+ *   - {stage: tune, train: [all], lr: 0.1x, epochs: 12, unfreeze: {from: head, every: 2, step: 1}}
+ *
+ * thaws gradually (Howard and Ruder 2018, ULMFiT): tune.1 trains what of `train` lies in the head,
+ * tune.2 the last stage of the model too, and so on down to the lowest that `train` reaches. `from`
+ * is where it starts: head, or a stage of the model; `every` so many epochs `step` more stages of
+ * the model thaw, and the last phase has the epochs that are left. The schedule runs once over all
+ * phases, a cache is cut anew for each (a phase that trains from the first layer on has none). What
+ * stays trained keeps the optimizer's state, what thaws starts with none.
+ *
+ *   - {stage: cycle, train: [all], lr: 0.1x, epochs: 10, schedule: cosine, repeat: 3}
+ *
+ * runs three times as cycle.1 to cycle.3: the schedule starts again (warm restarts, Loshchilov and
+ * Hutter 2017), the optimizer's state goes on. `early_stop` counts anew in each part and ends it
+ * alone; the next one follows where the schedule has it begin. Stages written out one by one start
+ * with a fresh optimizer. */
 struct thaw_stage {
     const char *name;
     const thaw_yaml *place;
+    const char *written;               /* the name as written, of a part of a stage; else NULL */
+    bool phase;                        /* of `unfreeze` */
+    int open;                          /* the phase trains so many model stages below the head */
+    bool continues;                    /* takes the optimizer's state of the stage before it over */
+    int first_epoch, whole_epochs;     /* of the schedule: where it begins, what it runs over */
     const thaw_yaml *patterns;         /* a sequence of strings */
     const struct thaw_auto *automatic; /* one of the patterns is "auto"; else NULL */
     const char *automatic_pattern;     /* what that stands for; NULL: nothing */

@@ -20,6 +20,7 @@ static const struct entry defaults[] = {
 };
 static const struct entry loss_defaults[] = {{"label_smoothing", "0"}, {"class_weights", "none"}};
 static const struct entry stage_defaults[] = {{"norm", "train"}, {"cache", "false"}};
+static const struct entry unfreeze_defaults[] = {{"from", "head"}, {"every", "1"}, {"step", "1"}};
 
 /* Puts `text`, parsed, under `key` where the mapping has no such key. */
 static thaw_status put_default(struct thaw_arena *arena, thaw_yaml *map,
@@ -29,6 +30,15 @@ static thaw_status put_default(struct thaw_arena *arena, thaw_yaml *map,
         return THAW_OK;
     THAW_TRY(thaw_yaml_parse(arena, entry->text, strlen(entry->text), "default", &value));
     return thaw_yaml_put(arena, map, entry->key, value);
+}
+
+static thaw_status put_stage_defaults(struct thaw_arena *arena, thaw_yaml *stage) {
+    thaw_yaml *unfreeze = (thaw_yaml *)thaw_yaml_get(stage, "unfreeze");
+    for (size_t i = 0; i < 2; i++)
+        THAW_TRY(put_default(arena, stage, &stage_defaults[i]));
+    for (size_t i = 0; i < 3 && unfreeze && unfreeze->kind == THAW_YAML_MAPPING; i++)
+        THAW_TRY(put_default(arena, unfreeze, &unfreeze_defaults[i]));
+    return THAW_OK;
 }
 
 /* The paths of the document that are relative to the file which they stand in. */
@@ -59,8 +69,8 @@ thaw_status thaw_config_apply_defaults(struct thaw_arena *arena, thaw_yaml *root
         THAW_TRY(put_default(arena, loss, &loss_defaults[i]));
     const thaw_yaml *train = thaw_yaml_get(root, "train");
     for (size_t s = 0; train && train->kind == THAW_YAML_SEQUENCE && s < train->count; s++)
-        for (size_t i = 0; i < 2 && train->items[s]->kind == THAW_YAML_MAPPING; i++)
-            THAW_TRY(put_default(arena, train->items[s], &stage_defaults[i]));
+        if (train->items[s]->kind == THAW_YAML_MAPPING)
+            THAW_TRY(put_stage_defaults(arena, train->items[s]));
     const thaw_yaml *model = thaw_yaml_get(root, "model"), *graph = thaw_yaml_get(model, "graph");
     THAW_TRY(make_absolute(arena, model, "weights"));
     if (graph && graph->kind == THAW_YAML_SCALAR && thaw_model_name_is_path(graph->text))

@@ -21,6 +21,10 @@ bool thaw_config_is_probe(const thaw_yaml *node);
 thaw_status thaw_config_read_probe(struct thaw_config *config, const thaw_yaml *node, int epochs,
                                    struct thaw_lr_rule *rule);
 
+/* config_parts.c: the stages that a stage as written is run as, by its `unfreeze` or `repeat`. */
+thaw_status thaw_config_expand_stage(struct thaw_config *config, const struct thaw_stage *written,
+                                     struct thaw_stage **ret_parts, size_t *ret_count);
+
 /* An optional list, and an optional word of a set: absent leaves *value as it was. */
 thaw_status thaw_config_list(const thaw_yaml *map, const char *key, const thaw_yaml **ret_list);
 thaw_status thaw_config_choice(const thaw_yaml *map, const char *key, const char *const *names,

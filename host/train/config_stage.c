@@ -9,6 +9,18 @@
 #define EPOCHS_FACTOR_MAX 1000
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* A number of epochs times a factor, where it stands. */
+static thaw_status scale(struct thaw_arena *arena, thaw_yaml *map, const char *key, double factor) {
+    int epochs = 0;
+    THAW_TRY(thaw_yaml_get_int(map, key, 0, EPOCHS_MAX, &epochs));
+    if (!epochs)
+        return THAW_OK;
+    double scaled = floor(epochs * factor + 0.5);
+    thaw_yaml *value = thaw_yaml_new_scalar(
+        arena, thaw_arena_format(arena, "%.0f", scaled < 1 ? 1 : scaled), thaw_yaml_get(map, key));
+    return value ? thaw_yaml_put(arena, map, key, value) : THAW_ERROR_MEMORY;
+}
+
 /* Every stage's epochs times a factor, at least one where there were any. */
 thaw_status thaw_config_scale_epochs(struct thaw_arena *arena, thaw_yaml *root) {
     const thaw_yaml *node = thaw_yaml_get(root, "epochs"), *train = thaw_yaml_get(root, "train");
@@ -26,16 +38,10 @@ thaw_status thaw_config_scale_epochs(struct thaw_arena *arena, thaw_yaml *root) 
                                         text),
                          "a number of epochs stands in a stage: --set train.STAGE.epochs=5");
     for (size_t i = 0; train && train->kind == THAW_YAML_SEQUENCE && i < train->count; i++) {
-        int epochs = 0;
-        THAW_TRY(thaw_yaml_get_int(train->items[i], "epochs", 0, EPOCHS_MAX, &epochs));
-        double scaled = floor(epochs * factor + 0.5);
-        scaled = epochs && scaled < 1 ? 1 : scaled;
-        thaw_yaml *value = thaw_yaml_new_scalar(arena, thaw_arena_format(arena, "%.0f", scaled),
-                                                thaw_yaml_get(train->items[i], "epochs"));
-        if (!value)
-            return THAW_ERROR_MEMORY;
-        if (epochs)
-            THAW_TRY(thaw_yaml_put(arena, train->items[i], "epochs", value));
+        thaw_yaml *unfreeze = (thaw_yaml *)thaw_yaml_get(train->items[i], "unfreeze");
+        THAW_TRY(scale(arena, train->items[i], "epochs", factor));
+        if (unfreeze && unfreeze->kind == THAW_YAML_MAPPING)
+            THAW_TRY(scale(arena, unfreeze, "every", factor));
     }
     return THAW_OK;
 }
@@ -146,8 +152,8 @@ static thaw_status read_training(struct thaw_config *config, const thaw_yaml *no
 
 /* Statistics are measured once, whatever the optimizer and its schedule. */
 static thaw_status read_refresh(const thaw_yaml *node, struct thaw_stage *stage) {
-    static const char *const without[] = {"lr",   "epochs",    "early_stop",
-                                          "auto", "optimizer", "schedule"};
+    static const char *const without[] = {"lr",        "epochs",   "early_stop", "auto",
+                                          "optimizer", "schedule", "unfreeze",   "repeat"};
     for (size_t i = 0; i < COUNT(without); i++)
         if (thaw_yaml_get(node, without[i]))
             return thaw_yaml_fail(thaw_yaml_get(node, without[i]),
@@ -160,9 +166,10 @@ static thaw_status read_refresh(const thaw_yaml *node, struct thaw_stage *stage)
 
 static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
                               const thaw_yaml *node, size_t index, struct thaw_stage *stage) {
-    static const char *const keys[] = {"stage",   "train",        "lr",       "epochs",    "norm",
-                                       "cache",   "early_stop",   "schedule", "optimizer", "batch",
-                                       "augment", "allow_random", "auto"};
+    static const char *const keys[] = {"stage",     "train",    "lr",         "epochs",
+                                       "norm",      "cache",    "early_stop", "schedule",
+                                       "optimizer", "batch",    "augment",    "allow_random",
+                                       "auto",      "unfreeze", "repeat"};
     THAW_TRY(
         thaw_yaml_expect(node, THAW_YAML_MAPPING, "a stage: {train: [...], lr: 0.1x, epochs: 5}"));
     THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
@@ -187,6 +194,7 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
     stage->norm = (enum thaw_norm_mode)norm;
     THAW_TRY(stage->norm == THAW_NORM_REFRESH ? read_refresh(node, stage)
                                               : read_training(config, node, stage));
+    stage->whole_epochs = stage->epochs;
     THAW_TRY(thaw_config_read_auto(config, node, stage));
     THAW_TRY(read_cache(thaw_yaml_get(node, "cache"), stage));
     stage->batch = 32;
@@ -204,6 +212,33 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
     return thaw_config_list(node, "allow_random", &stage->allow_random);
 }
 
+static thaw_status add_stage(struct thaw_config *config, const struct thaw_stage *stage) {
+    struct thaw_stage *stages =
+        thaw_arena_array(&config->arena, config->stage_count + 1, sizeof *stages);
+    if (!stages)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < config->stage_count; i++) {
+        stages[i] = config->stages[i];
+        if (!strcmp(stages[i].name, stage->name))
+            return thaw_yaml_fail(stage->place, "there is already a stage '%s'", stage->name);
+    }
+    stages[config->stage_count] = *stage;
+    config->stages = stages;
+    config->stage_count++;
+    return THAW_OK;
+}
+
+static thaw_status read_stage_parts(struct thaw_config *config, const thaw_yaml *root,
+                                    const thaw_yaml *node, size_t index) {
+    struct thaw_stage written = {0}, *parts;
+    size_t count = 0;
+    THAW_TRY(read_stage(config, root, node, index, &written));
+    THAW_TRY(thaw_config_expand_stage(config, &written, &parts, &count));
+    for (size_t i = 0; i < count; i++)
+        THAW_TRY(add_stage(config, &parts[i]));
+    return THAW_OK;
+}
+
 thaw_status thaw_config_read_stages(struct thaw_config *config, const thaw_yaml *root) {
     const thaw_yaml *train = thaw_yaml_get(root, "train");
     if (!train)
@@ -213,16 +248,7 @@ thaw_status thaw_config_read_stages(struct thaw_config *config, const thaw_yaml 
     THAW_TRY(thaw_yaml_expect(train, THAW_YAML_SEQUENCE, "a list of stages"));
     if (!train->count)
         return thaw_yaml_fail(train, "`train` has no stages");
-    config->stages = thaw_arena_array(&config->arena, train->count, sizeof *config->stages);
-    if (!config->stages)
-        return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < train->count; i++) {
-        THAW_TRY(read_stage(config, root, train->items[i], i, &config->stages[i]));
-        for (size_t j = 0; j < i; j++)
-            if (!strcmp(config->stages[i].name, config->stages[j].name))
-                return thaw_yaml_fail(train->items[i], "there is already a stage '%s'",
-                                      config->stages[i].name);
-        config->stage_count++;
-    }
+    for (size_t i = 0; i < train->count; i++)
+        THAW_TRY(read_stage_parts(config, root, train->items[i], i));
     return THAW_OK;
 }

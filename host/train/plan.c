@@ -98,7 +98,7 @@ static thaw_status plan_stage(const struct thaw_experiment *e, const struct thaw
     THAW_TRY(plan_execs(e, s));
     size_t work_bytes = thaw_plan_exec_bytes(&s->memory) + thaw_plan_exec_bytes(&s->evaluation) +
                         s->optimizer_bytes;
-    size_t caching_bytes = thaw_plan_exec_bytes(&s->caching);
+    size_t caching_bytes = thaw_plan_exec_bytes(&s->caching) + s->optimizer_bytes;
     size_t bytes =
         plan->parameter_bytes + (work_bytes > caching_bytes ? work_bytes : caching_bytes);
     plan->peak_bytes = bytes > plan->peak_bytes ? bytes : plan->peak_bytes;

@@ -12,12 +12,15 @@ static thaw_status check_cached_augmentation(const struct thaw_session *session)
     return THAW_OK;
 }
 
+/* Of what the schedule runs over: the stage as written. */
+static int64_t whole_steps(const struct thaw_session *session) {
+    return (int64_t)session->steps_per_epoch * session->stage->whole_epochs;
+}
+
 static thaw_status parse_schedule(struct thaw_session *session, const thaw_yaml *node,
                                   struct thaw_schedule *ret_schedule) {
     THAW_TRY(thaw_schedule_parse(&session->arena, node, ret_schedule));
-    return thaw_schedule_check(ret_schedule,
-                               (int64_t)session->steps_per_epoch * session->stage->epochs,
-                               session->steps_per_epoch);
+    return thaw_schedule_check(ret_schedule, whole_steps(session), session->steps_per_epoch);
 }
 
 static thaw_status parse_rules(struct thaw_session *session, int train_count) {
@@ -45,9 +48,9 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
                               struct thaw_session *ret_session) {
     struct thaw_session session = {.config = config, .stage = stage, .graph = graph};
     session.rates = thaw_arena_array(&session.arena, graph->param_count + 1, sizeof *session.rates);
-    session.slots = thaw_arena_array(
-        &session.arena, graph->param_count * THAW_OPTIMIZER_SLOTS_MAX + 1, sizeof *session.slots);
-    thaw_status status = session.rates && session.slots ? THAW_OK : THAW_ERROR_MEMORY;
+    thaw_status status = session.rates ? THAW_OK : THAW_ERROR_MEMORY;
+    if (status == THAW_OK)
+        status = thaw_stage_memory_init(&session.arena, graph, &session.memory);
     if (status == THAW_OK)
         status = thaw_stage_apply(config, stage, graph, session.rates);
     if (status == THAW_OK)
@@ -56,7 +59,7 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
         status = parse_rules(&session, train_count);
     if (status == THAW_OK && stage->cache) {
         session.start = thaw_graph_cut(graph);
-        if (session.start == 0)
+        if (session.start == 0 && !stage->phase)
             status =
                 thaw_yaml_fail(stage->place,
                                "stage '%s' trains from the first layer on: there is nothing to "
@@ -71,15 +74,14 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
 }
 
 static thaw_status create_slots(struct thaw_session *session) {
-    const struct thaw_graph *graph = session->graph;
-    for (size_t i = 0; i < graph->param_count; i++) {
-        size_t size_bytes = thaw_filter_size(&graph->params[i].spec->filter) * sizeof(float);
-        for (int k = 0; graph->params[i].trainable && k < thaw_optimizer_slots(&session->optimizer);
-             k++)
-            THAW_TRY(thaw_buffer_create(graph->device, size_bytes,
-                                        &session->slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k]));
-    }
-    return THAW_OK;
+    return thaw_stage_memory_create(&session->memory, session->graph,
+                                    thaw_optimizer_slots(&session->optimizer));
+}
+
+thaw_status thaw_session_continue(struct thaw_session *session, struct thaw_stage_memory *from) {
+    if (from)
+        thaw_stage_memory_take(&session->memory, from, session->graph);
+    return create_slots(session);
 }
 
 thaw_status thaw_session_start(struct thaw_session *session) {
@@ -95,9 +97,7 @@ thaw_status thaw_session_start(struct thaw_session *session) {
 }
 
 void thaw_session_finish(struct thaw_session *session) {
-    if (session->graph && session->slots)
-        for (size_t i = 0; i < session->graph->param_count * THAW_OPTIMIZER_SLOTS_MAX; i++)
-            thaw_buffer_destroy(&session->slots[i]);
+    thaw_stage_memory_clear(&session->memory, session->graph);
     thaw_exec_destroy(&session->train);
     thaw_exec_destroy(&session->eval);
     thaw_arena_finish(&session->arena);
@@ -106,12 +106,12 @@ void thaw_session_finish(struct thaw_session *session) {
 
 static double factor_at(const struct thaw_session *session, const struct thaw_schedule *schedule,
                         int stage_step) {
-    int64_t step = stage_step;
+    int64_t step = stage_step + (int64_t)session->steps_per_epoch * session->stage->first_epoch;
     if (session->pressed_epochs)
         step = step * session->stage->epochs / session->pressed_epochs;
     struct thaw_schedule_clock clock = {
         .step = step,
-        .total_steps = (int64_t)session->steps_per_epoch * session->stage->epochs,
+        .total_steps = whole_steps(session),
         .steps_per_epoch = session->steps_per_epoch,
     };
     return thaw_schedule_factor(schedule, &clock);
@@ -128,22 +128,22 @@ static double rate_at(const struct thaw_session *session, size_t param, int stag
     return rate->lr * factor_at(session, &session->rule_schedules[rule], stage_step);
 }
 
-thaw_status thaw_session_update(const struct thaw_session *session, int stage_step) {
+thaw_status thaw_session_update(struct thaw_session *session, int stage_step) {
     const struct thaw_graph *graph = session->graph;
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
         cl_mem grad = thaw_exec_gradient(session->train, (int)i);
         if (!param->trainable || !grad)
             continue;
+        cl_mem const *slots = &session->memory.slots[i * THAW_OPTIMIZER_SLOTS_MAX];
         struct thaw_optimizer_update update = {
             .value = param->value,
             .grad = grad,
-            .slots = {session->slots[i * THAW_OPTIMIZER_SLOTS_MAX],
-                      session->slots[i * THAW_OPTIMIZER_SLOTS_MAX + 1]},
+            .slots = {slots[0], slots[1]},
             .size = thaw_filter_size(&param->spec->filter),
             .lr = (float)rate_at(session, i, stage_step),
             .weight_decay = thaw_optimizer_weight_decay(&session->optimizer),
-            .step = (uint64_t)stage_step + 1,
+            .step = ++session->memory.updates[i],
         };
         THAW_TRY(thaw_context(thaw_optimizer_update(graph->device, &session->optimizer, &update),
                               "%s", param->name));

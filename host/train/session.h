@@ -9,6 +9,7 @@
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/stage.h"
+#include "train/stage_memory.h"
 
 struct thaw_session {
     const struct thaw_config *config;
@@ -24,7 +25,7 @@ struct thaw_session {
     struct thaw_augment_list augment;
     int steps_per_epoch;
     int pressed_epochs; /* the whole schedule in so many epochs instead of the stage's; 0: no */
-    cl_mem *slots;      /* [param][THAW_OPTIMIZER_SLOTS_MAX] */
+    struct thaw_stage_memory memory;
 };
 
 /* Applies the stage to the graph and refuses it when it must not run; no device memory yet. */
@@ -32,7 +33,11 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
                               struct thaw_graph *graph, int train_count,
                               struct thaw_session *ret_session);
 
-/* Creates executables and optimizer slots (zero). */
+/* Takes over what an earlier phase remembers (emptied; NULL: nothing) and creates the optimizer
+ * slots that are left, zero. Not needed before thaw_session_start where there is nothing to take
+ * over. */
+thaw_status thaw_session_continue(struct thaw_session *session, struct thaw_stage_memory *from);
+/* Creates executables, and optimizer slots that there are not yet. */
 thaw_status thaw_session_start(struct thaw_session *session);
 void thaw_session_finish(struct thaw_session *session); /* accepts {0} */
 
@@ -41,6 +46,6 @@ void thaw_session_finish(struct thaw_session *session); /* accepts {0} */
 double thaw_session_lr_factor(const struct thaw_session *session, int stage_step);
 
 /* Updates every trained parameter from the gradients of `train`. `stage_step` counts from 0. */
-thaw_status thaw_session_update(const struct thaw_session *session, int stage_step);
+thaw_status thaw_session_update(struct thaw_session *session, int stage_step);
 
 #endif

@@ -3,6 +3,16 @@
 #include <math.h>
 #include <string.h>
 
+int thaw_stage_distance(const struct thaw_graph *graph, int node) {
+    int count = (int)graph->stage_count;
+    for (int n = node; n <= graph->features; n++) {
+        int stage = thaw_graph_stage_of(graph, n);
+        if (stage >= 0 && stage < count)
+            return count - stage;
+    }
+    return node <= graph->features && count ? 1 : 0;
+}
+
 static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_graph *graph,
                                   bool *marks) {
     for (size_t i = 0; i < stage->patterns->count; i++) {
@@ -16,22 +26,14 @@ static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_gr
     }
     for (size_t i = 0; i < graph->param_count; i++) {
         struct thaw_param *param = &graph->params[i];
+        if (stage->phase && thaw_stage_distance(graph, param->node) > stage->open)
+            marks[i] = false;
         bool frozen_norm =
             stage->norm == THAW_NORM_FROZEN && graph->nodes[param->node].op->normalises;
         param->trainable = marks[i] && param->spec->kind != THAW_PARAM_STATISTIC && !frozen_norm &&
                            stage->norm != THAW_NORM_REFRESH;
     }
     return THAW_OK;
-}
-
-int thaw_stage_distance(const struct thaw_graph *graph, int node) {
-    int count = (int)graph->stage_count;
-    for (int n = node; n <= graph->features; n++) {
-        int stage = thaw_graph_stage_of(graph, n);
-        if (stage >= 0 && stage < count)
-            return count - stage;
-    }
-    return node <= graph->features && count ? 1 : 0;
 }
 
 static thaw_status check_rule(const struct thaw_lr_rule *rule, const struct thaw_graph *graph,

@@ -107,6 +107,7 @@ static thaw_status set_up(struct thaw_trainer *t) {
             t->events->on_load(t->events->user, config->weights, &t->experiment.report);
         THAW_TRY(say_dead_channels(t));
     }
+    THAW_TRY(thaw_stage_memory_init(&t->arena, t->graph, &t->between_stages));
     t->best = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof(cl_mem));
     if (!t->best)
         return THAW_ERROR_MEMORY;
@@ -169,8 +170,10 @@ thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t) {
     }
     struct thaw_train_state state = t->state;
     state.elapsed_s += thaw_clock_s() - t->started_s;
-    THAW_TRY(thaw_checkpoint_save(t->folder.last, t->graph, t->session.slots, &state, t->freeze,
-                                  t->choices, t->config_text.text));
+    const struct thaw_stage_memory *memory =
+        t->session.graph ? &t->session.memory : &t->between_stages;
+    THAW_TRY(thaw_checkpoint_save(t->folder.last, t->graph, memory, &state, t->freeze, t->choices,
+                                  t->config_text.text));
     t->saved_s = thaw_clock_s();
     t->saved_counter = t->state.counter;
     return THAW_OK;
@@ -308,21 +311,24 @@ static thaw_status run_stage(struct thaw_trainer *t, const struct thaw_checkpoin
     const struct thaw_stage *stage = &t->stage;
     THAW_TRY(thaw_trainer_choose(t));
     THAW_TRY(thaw_session_init(t->config, stage, t->graph, (int)t->train.count, &t->session));
+    THAW_TRY(thaw_session_continue(&t->session, &t->between_stages));
+    if (checkpoint)
+        THAW_TRY(thaw_checkpoint_load_memory(checkpoint, t->graph, &t->session.memory));
     say_stage(t);
     if (!t->state.stage_begun)
         THAW_TRY(thaw_freeze_begin(t->freeze, t->graph, stage->name));
     t->state.stage_begun = true;
     THAW_TRY(set_up_feeds(t));
     THAW_TRY(thaw_session_start(&t->session));
-    if (checkpoint && t->state.stage_steps > 0)
-        THAW_TRY(thaw_checkpoint_load_slots(checkpoint, t->graph, t->session.slots));
     THAW_TRY(thaw_trainer_epochs(t));
     THAW_TRY(thaw_freeze_end(t->freeze, t->graph));
     THAW_TRY(thaw_run_folder_write_json(t->folder.freeze, t->freeze));
     if (stage->epochs > 0)
         thaw_stage_mark_trained(t->graph);
-    close_stage(t);
     t->state.stage++;
+    if (t->state.stage < (int)t->config->stage_count && t->config->stages[t->state.stage].continues)
+        thaw_stage_memory_take(&t->between_stages, &t->session.memory, t->graph);
+    close_stage(t);
     t->state.epoch = t->state.step = t->state.stage_steps = t->state.stale_epochs = 0;
     t->state.stage_begun = t->state.stage_has_best = false;
     return thaw_trainer_checkpoint(t);
@@ -345,8 +351,7 @@ static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *
         t->events->on_message(t->events->user, "the run is complete already");
     bool resumed = checkpoint != NULL;
     while (t->state.stage < (int)t->config->stage_count) {
-        bool middle = resumed && t->state.stage_begun;
-        thaw_status status = run_stage(t, middle ? checkpoint : NULL);
+        thaw_status status = run_stage(t, resumed ? checkpoint : NULL);
         if (status == THAW_INTERRUPTED) {
             THAW_TRY(thaw_trainer_checkpoint(t));
             return thaw_fail(status, "a checkpoint was written to %s", t->folder.last);
@@ -359,6 +364,7 @@ static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *
 
 static void finish(struct thaw_trainer *t) {
     close_stage(t);
+    thaw_stage_memory_clear(&t->between_stages, t->graph);
     for (size_t i = 0; t->best && i < t->graph->param_count; i++)
         thaw_buffer_destroy(&t->best[i]);
     thaw_augmenter_destroy(&t->eval_augmenter);

@@ -39,8 +39,9 @@ struct thaw_trainer {
     cl_mem *best; /* copies of the parameters of the kept epoch that have changed since the model
                      file */
     bool best_unsaved;
-    double started_s, saved_s; /* clock */
-    uint32_t saved_counter;    /* state.counter of the last checkpoint */
+    struct thaw_stage_memory between_stages; /* for a stage that continues the one before it */
+    double started_s, saved_s;               /* clock */
+    uint32_t saved_counter;                  /* state.counter of the last checkpoint */
 
     /* Of the stage at work: */
     struct thaw_stage stage; /* the configuration's, with what was chosen */

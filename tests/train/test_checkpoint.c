@@ -33,30 +33,28 @@ static const struct thaw_train_state moment = {.stage = 1,
                                                .stale_epochs = 2,
                                                .elapsed_s = 123.456789};
 
-/* A slot 0 for each weight of the graph's layer2, with random values. */
-static cl_mem *make_slots(const struct thaw_graph *graph, bool fill) {
-    cl_mem *slots = calloc(graph->param_count * THAW_OPTIMIZER_SLOTS_MAX, sizeof *slots);
-    assert_non_null(slots);
+/* A slot 0 and a count of updates for each weight of the graph's layer2, with random values. */
+static struct thaw_stage_memory make_memory(struct thaw_graph *graph, bool fill) {
+    struct thaw_stage_memory memory;
+    assert_ok(thaw_stage_memory_init(&graph->arena, graph, &memory));
     for (size_t i = 0; i < graph->param_count; i++) {
+        struct thaw_param *param = &graph->params[i];
+        param->trainable = !strncmp(param->name, "layer2", 6);
+    }
+    assert_ok(thaw_stage_memory_create(&memory, graph, 1));
+    for (size_t i = 0; i < graph->param_count && fill; i++) {
         const struct thaw_param *param = &graph->params[i];
-        if (strncmp(param->name, "layer2", 6) != 0)
-            continue;
-        cl_mem *slot = &slots[i * THAW_OPTIMIZER_SLOTS_MAX];
+        cl_mem slot = memory.slots[i * THAW_OPTIMIZER_SLOTS_MAX];
         float values[1024];
         size_t count = thaw_param_count_values(param);
+        if (!slot)
+            continue;
         assert_true(count <= 1024);
-        *slot = test_buffer(graph->device, NULL, thaw_filter_size(&param->spec->filter));
+        memory.updates[i] = 5000000000u + i;
         test_random(values, count, 100 + (uint32_t)i, -1, 1);
-        if (fill)
-            assert_ok(thaw_filter_write(graph->device, &param->spec->filter, *slot, values));
+        assert_ok(thaw_filter_write(graph->device, &param->spec->filter, slot, values));
     }
-    return slots;
-}
-
-static void free_slots(const struct thaw_graph *graph, cl_mem *slots) {
-    for (size_t i = 0; i < graph->param_count * THAW_OPTIMIZER_SLOTS_MAX; i++)
-        thaw_buffer_destroy(&slots[i]);
-    free(slots);
+    return memory;
 }
 
 static void expect_equal_buffers(const struct thaw_graph *graph, const struct thaw_param *param,
@@ -69,10 +67,11 @@ static void expect_equal_buffers(const struct thaw_graph *graph, const struct th
     assert_memory_equal(x, y, count * sizeof *x);
 }
 
-static void save(const struct thaw_graph *graph, cl_mem *slots, const char *path) {
+static void save(const struct thaw_graph *graph, const struct thaw_stage_memory *memory,
+                 const char *path) {
     json_t *freeze = json_pack("{s:[{s:s}]}", "stages", "stage", "warmup");
     json_t *choices = json_pack("{s:{s:{s:s}}}", "tune", "depth", "chosen", "2");
-    assert_ok(thaw_checkpoint_save(path, graph, slots, &moment, freeze, choices, "seed: 3\n"));
+    assert_ok(thaw_checkpoint_save(path, graph, memory, &moment, freeze, choices, "seed: 3\n"));
     json_decref(freeze);
     json_decref(choices);
 }
@@ -81,8 +80,8 @@ static void round_trip(void **state) {
     (void)state;
     struct thaw_graph *graph = test_model_on(test_device(), test_residual_model, NULL, 3);
     struct thaw_graph *other = test_model_on(test_device(), test_residual_model, NULL, 4);
-    cl_mem *slots = make_slots(graph, true), *others = make_slots(other, false);
-    save(graph, slots, path_of("last.safetensors"));
+    struct thaw_stage_memory memory = make_memory(graph, true), others = make_memory(other, false);
+    save(graph, &memory, path_of("last.safetensors"));
     struct thaw_checkpoint *checkpoint = NULL;
     struct thaw_train_state back;
     json_t *freeze, *choices;
@@ -105,18 +104,19 @@ static void round_trip(void **state) {
     json_decref(freeze);
     json_decref(choices);
     assert_ok(thaw_checkpoint_load_params(checkpoint, other));
-    assert_ok(thaw_checkpoint_load_slots(checkpoint, other, others));
+    assert_ok(thaw_checkpoint_load_memory(checkpoint, other, &others));
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
         size_t slot = i * THAW_OPTIMIZER_SLOTS_MAX;
         expect_equal_buffers(graph, param, param->value, other->params[i].value);
-        if (slots[slot])
-            expect_equal_buffers(graph, param, slots[slot], others[slot]);
+        if (memory.slots[slot])
+            expect_equal_buffers(graph, param, memory.slots[slot], others.slots[slot]);
+        assert_true(others.updates[i] == memory.updates[i]);
     }
     thaw_checkpoint_close(&checkpoint);
     thaw_checkpoint_close(&checkpoint); /* accepts NULL */
-    free_slots(graph, slots);
-    free_slots(other, others);
+    thaw_stage_memory_clear(&memory, graph);
+    thaw_stage_memory_clear(&others, other);
     thaw_graph_destroy(&graph);
     thaw_graph_destroy(&other);
 }
@@ -177,20 +177,32 @@ static void damaged(void **state) {
     }
 }
 
+static size_t param_of(const struct thaw_graph *graph, const char *name) {
+    int index = thaw_graph_find_param(graph, name);
+    assert_true(index >= 0);
+    return (size_t)index;
+}
+
 static void of_another_model(void **state) {
     (void)state;
     struct thaw_graph *graph = test_model_on(test_device(), test_residual_model, NULL, 3);
     struct thaw_graph *other = test_model_on(test_device(), test_branching_model, NULL, 3);
-    cl_mem *slots = make_slots(graph, true);
+    struct thaw_stage_memory memory = make_memory(graph, true);
     struct thaw_checkpoint *checkpoint = NULL;
-    save(graph, NULL, path_of("last.safetensors"));
+    save(graph, &memory, path_of("last.safetensors"));
     assert_ok(thaw_checkpoint_open(path_of("last.safetensors"), &checkpoint));
     assert_fails(thaw_checkpoint_load_params(checkpoint, other), THAW_ERROR_INPUT,
                  "the checkpoint has no stem.weight that fits the model");
-    assert_fails(thaw_checkpoint_load_slots(checkpoint, graph, slots), THAW_ERROR_INPUT,
-                 "the checkpoint has no optimizer.0.layer2");
     thaw_checkpoint_close(&checkpoint);
-    free_slots(graph, slots);
+    cl_mem *slot = &memory.slots[param_of(graph, "layer2.0.bn2.bias") * THAW_OPTIMIZER_SLOTS_MAX];
+    thaw_buffer_destroy(slot); /* updated, but without its momentum */
+    save(graph, &memory, path_of("last.safetensors"));
+    assert_ok(thaw_stage_memory_create(&memory, graph, 1));
+    assert_ok(thaw_checkpoint_open(path_of("last.safetensors"), &checkpoint));
+    assert_fails(thaw_checkpoint_load_memory(checkpoint, graph, &memory), THAW_ERROR_INPUT,
+                 "the checkpoint has no optimizer.0.layer2.0.bn2.bias");
+    thaw_checkpoint_close(&checkpoint);
+    thaw_stage_memory_clear(&memory, graph);
     thaw_graph_destroy(&graph);
     thaw_graph_destroy(&other);
 }
