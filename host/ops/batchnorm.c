@@ -25,6 +25,10 @@ struct attrs {
     float eps, momentum;
 };
 
+float thaw_batchnorm_eps(const void *attrs) {
+    return ((const struct attrs *)attrs)->eps;
+}
+
 struct state {
     thaw_kernel *statistics, *use_batch, *use_running, *apply;
     thaw_kernel *sums, *combine, *apply_backward, *scale_backward;

@@ -7,6 +7,8 @@
 
 extern const struct thaw_op thaw_op_batchnorm;
 
+float thaw_batchnorm_eps(const void *attrs);
+
 /* Folds y = weight * (conv(x) + bias - mean) / sqrt(var + eps) + shift into a convolution's
  * weights, on the device: ret_weight = w * s, ret_bias = shift + (bias - mean) * s, s = weight /
  * sqrt(var + eps). `norm` has the parameters of batch norm in its own order (weight, bias,

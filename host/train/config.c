@@ -290,6 +290,7 @@ struct overrides {
     size_t set_count;
     const struct thaw_config_change *changes;
     size_t change_count;
+    bool untrained; /* what it says of training is left out */
 };
 
 /* Those of one key before all others; tells whether there are any. */
@@ -345,6 +346,21 @@ static thaw_status apply_overrides(struct thaw_config *config, const struct over
     return THAW_OK;
 }
 
+static thaw_status leave_training_out(struct thaw_config *config, const struct overrides *o) {
+    static const char *const keys[] = {"regime", "train", "epochs"};
+    for (size_t k = 0; k < COUNT(keys); k++) {
+        size_t length = strlen(keys[k]);
+        thaw_yaml_drop(config->document, keys[k]);
+        for (size_t i = 0; i < o->set_count; i++)
+            if (!strncmp(o->sets[i], keys[k], length) && strchr(".=", o->sets[i][length]))
+                return thaw_fail(THAW_ERROR_INPUT,
+                                 "--set %s has no effect: how the experiment is trained is not "
+                                 "looked at",
+                                 o->sets[i]);
+    }
+    return THAW_OK;
+}
+
 static thaw_status load(const char *path, const struct overrides *overrides,
                         struct thaw_config *config) {
     static const char *const keys[] = {"name",  "extends", "sweep",     "regime", "model",
@@ -358,6 +374,8 @@ static thaw_status load(const char *path, const struct overrides *overrides,
     /* What these say is done, and config.yaml of a run stands alone. */
     thaw_yaml_drop(config->document, "extends");
     thaw_yaml_drop(config->document, "sweep");
+    if (overrides->untrained)
+        THAW_TRY(leave_training_out(config, overrides));
     THAW_TRY(apply_overrides(config, overrides));
     THAW_TRY(thaw_config_apply_defaults(&config->arena, config->document));
     const thaw_yaml *root = config->document;
@@ -368,20 +386,31 @@ static thaw_status load(const char *path, const struct overrides *overrides,
     config->data = thaw_yaml_get(root, "data");
     if (!config->data)
         return thaw_yaml_fail(root, "an experiment needs `data: {format: folder, root: DIR}`");
-    return thaw_config_read_stages(config, root);
+    return overrides->untrained ? THAW_OK : thaw_config_read_stages(config, root);
 }
 
-thaw_status thaw_config_load_changed(const char *path, const char *const *sets, size_t set_count,
-                                     const struct thaw_config_change *changes, size_t change_count,
-                                     struct thaw_config *ret_config) {
+static thaw_status load_config(const char *path, const struct overrides *overrides,
+                               struct thaw_config *ret_config) {
     struct thaw_config config = {0};
-    struct overrides overrides = {sets, set_count, changes, change_count};
-    thaw_status status = load(path, &overrides, &config);
+    thaw_status status = load(path, overrides, &config);
     if (status != THAW_OK)
         thaw_config_finish(&config);
     else
         *ret_config = config;
     return status;
+}
+
+thaw_status thaw_config_load_changed(const char *path, const char *const *sets, size_t set_count,
+                                     const struct thaw_config_change *changes, size_t change_count,
+                                     struct thaw_config *ret_config) {
+    struct overrides overrides = {sets, set_count, changes, change_count, false};
+    return load_config(path, &overrides, ret_config);
+}
+
+thaw_status thaw_config_load_untrained(const char *path, const char *const *sets, size_t set_count,
+                                       struct thaw_config *ret_config) {
+    struct overrides overrides = {sets, set_count, NULL, 0, true};
+    return load_config(path, &overrides, ret_config);
 }
 
 thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,

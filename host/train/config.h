@@ -194,7 +194,11 @@ struct thaw_config {
  */
 thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
                              struct thaw_config *ret_config);
-/* The same with values of a `sweep` applied after the sets; borrowed. */
+/* The same of an experiment that need not say how it is trained, and whose `regime`, `train` and
+ * `epochs` are not looked at: there are no stages. Sets of those are THAW_ERROR_INPUT. */
+thaw_status thaw_config_load_untrained(const char *path, const char *const *sets, size_t set_count,
+                                       struct thaw_config *ret_config);
+/* As thaw_config_load, with values of a `sweep` applied after the sets; borrowed. */
 struct thaw_config_change {
     const thaw_yaml *path; /* a scalar: "train.1.lr" */
     const thaw_yaml *value;
