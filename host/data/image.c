@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <vips/vips.h>
 
@@ -426,4 +427,25 @@ uint64_t thaw_image_hash(const struct thaw_image *image) {
 
 void thaw_image_thread_finish(void) {
     vips_thread_shutdown();
+}
+
+thaw_status thaw_image_jpeg(const struct thaw_image *image, unsigned char **ret_bytes,
+                            size_t *ret_size_bytes) {
+    size_t size_bytes = (size_t)image->width * (size_t)image->height * (size_t)image->channels;
+    void *buffer = NULL;
+    size_t length = 0;
+    pthread_once(&started, start);
+    VipsImage *picture = vips_image_new_from_memory(
+        image->pixels, size_bytes, image->width, image->height, image->channels, VIPS_FORMAT_UCHAR);
+    int failed = !picture || vips_jpegsave_buffer(picture, &buffer, &length, "Q", 80, NULL);
+    if (picture)
+        g_object_unref(picture);
+    if (failed)
+        return thaw_fail(THAW_ERROR_RUNTIME, "a picture can't be written as JPEG");
+    *ret_bytes = malloc(length);
+    if (*ret_bytes)
+        memcpy(*ret_bytes, buffer, length);
+    *ret_size_bytes = length;
+    g_free(buffer);
+    return *ret_bytes ? THAW_OK : thaw_fail(THAW_ERROR_MEMORY, "out of memory");
 }

@@ -7,6 +7,7 @@
 #ifndef THAW_DATA_IMAGE_H
 #define THAW_DATA_IMAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/error.h"
@@ -57,6 +58,10 @@ void thaw_image_finish(struct thaw_image *image); /* accepts {0} */
 
 /* Content of the pixels and their dimensions, for caches. */
 uint64_t thaw_image_hash(const struct thaw_image *image);
+
+/* The picture as a small JPEG file in memory, freed by the caller with free(). */
+thaw_status thaw_image_jpeg(const struct thaw_image *image, unsigned char **ret_bytes,
+                            size_t *ret_size_bytes);
 
 /* To be called by a thread that has decoded, before it ends: frees libvips's per-thread memory. */
 void thaw_image_thread_finish(void);

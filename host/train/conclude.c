@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "data/csv.h"
 #include "train/evaluate_run.h"
+#include "train/report.h"
 #include "train/run_data.h"
 #include "train/run_folder.h"
 
@@ -95,6 +96,8 @@ thaw_status thaw_train_and_conclude(const struct thaw_config *config, thaw_devic
                                                              .on_working = events->on_working,
                                                              .user = events->user};
         status = conclude(&folder, device, &evaluation_options);
+        if (status == THAW_OK)
+            status = thaw_report_write(path);
     }
     thaw_run_folder_finish(&folder);
     thaw_arena_finish(&arena);
