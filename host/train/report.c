@@ -101,6 +101,7 @@ static void append_head(struct thaw_text *html, struct thaw_run_record *r) {
 /* What freeze.json tells of one stage. */
 struct proof {
     size_t trained, frozen, changed;
+    bool ended; /* else there are no hashes of after it yet */
     uint64_t trained_values;
 };
 
@@ -119,8 +120,9 @@ static struct proof read_proof(const struct thaw_run_record *r, size_t stage) {
             proof.trained_values += weight ? thaw_weight_count(weight) : 0;
         } else {
             proof.frozen++;
-            proof.changed += !before || !after || strcmp(before, after) != 0;
+            proof.changed += before && after && strcmp(before, after) != 0;
         }
+        proof.ended = after != NULL;
     }
     return proof;
 }
@@ -149,7 +151,9 @@ static void append_stage(struct thaw_text *html, const struct thaw_run_record *r
     else
         thaw_text_append(html, "<td class=n>%zu, %.4g M</td><td>%zu %s</td></tr>\n", proof.trained,
                          1e-6 * (double)proof.trained_values, proof.frozen,
-                         proof.changed ? "frozen, SOME CHANGED" : "unchanged");
+                         proof.changed ? "frozen, SOME CHANGED"
+                         : proof.ended ? "unchanged"
+                                       : "frozen, not ended");
 }
 
 static void append_stages(struct thaw_text *html, const struct thaw_run_record *r) {

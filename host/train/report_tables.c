@@ -131,7 +131,7 @@ static void append_mistake(struct thaw_text *html, const struct thaw_csv_row *ro
     append_thumbnail(html, path);
     thaw_text_append(html, "<figcaption><b>");
     thaw_report_escape(html, row->fields[3]);
-    thaw_text_append(html, "</b> %.0f %%<br/>is ", 100 * strtod(row->fields[4], NULL));
+    thaw_text_append(html, "</b> %.0f&nbsp;%%<br/>is ", 100 * strtod(row->fields[4], NULL));
     thaw_report_escape(html, row->fields[2]);
     thaw_text_append(html, "<br/><small>");
     thaw_report_escape(html, slash ? slash + 1 : path);
