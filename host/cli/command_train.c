@@ -67,8 +67,17 @@ static thaw_status print_json(struct thaw_run_record *record) {
 static thaw_status print_result(const struct thaw_cli *cli, const struct thaw_config *config) {
     struct thaw_run_record record;
     char *folder = thaw_train_folder(cli->arena, config);
-    if (!folder)
+    char *model = folder ? thaw_path_join(cli->arena, folder, "model.safetensors") : NULL;
+    if (!model)
         return THAW_ERROR_MEMORY;
+    if (!thaw_path_exists(model)) { /* of stages without epochs */
+        if (cli->json)
+            return thaw_cli_print_json(json_pack("{s:o, s:o, s:n, s:n}", "name",
+                                                 thaw_json_text(config->name), "run",
+                                                 thaw_json_text(folder), "kept", "test"));
+        printf("no epoch was trained: there are no weights to keep\nrun: %s\n", folder);
+        return THAW_OK;
+    }
     THAW_TRY(thaw_run_record_open(folder, &record));
     thaw_status status = THAW_OK;
     if (cli->json)
