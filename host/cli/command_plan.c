@@ -228,6 +228,9 @@ static void print_stage(const struct view *v, size_t index) {
            s->session.schedule.type->type, thaw_norm_mode_names[stage->norm],
            COUNT(s->trained_values), COUNT(v->plan->parameter_values));
     print_choices(stage);
+    if (s->session.average.type)
+        printf("  averages     %s: %s\n", s->session.average.type->type,
+               s->session.average.type->summary);
     for (int part = 0; part < (int)v->graph->stage_count; part++)
         print_part(v, s, part);
     print_part(v, s, -1);

@@ -12,6 +12,10 @@ struct thaw_checkpoint {
     struct thaw_arena arena;
 };
 
+static const char *average_name(struct thaw_arena *arena, const char *param) {
+    return thaw_arena_format(arena, "average.%s", param);
+}
+
 static const char *slot_name(struct thaw_arena *arena, int slot, const char *param) {
     return thaw_arena_format(arena, "optimizer.%d.%s", slot, param);
 }
@@ -50,14 +54,14 @@ static bool unpack_state(json_t *root, struct thaw_train_state *s) {
     return s->stage >= 0 && s->epoch >= 0 && s->step >= 0 && s->stage_steps >= 0;
 }
 
-static json_t *pack_updates(const struct thaw_graph *graph,
-                            const struct thaw_stage_memory *memory) {
-    json_t *object = json_object();
+static json_t *pack_memory(const struct thaw_graph *graph, const struct thaw_stage_memory *memory) {
+    json_t *updates = json_object();
     for (size_t i = 0; memory && i < graph->param_count; i++)
         if (memory->updates[i])
-            json_object_set_new(object, graph->params[i].name,
+            json_object_set_new(updates, graph->params[i].name,
                                 json_integer((json_int_t)memory->updates[i]));
-    return object;
+    return json_pack("{s:o, s:I}", "updates", updates, "averaged",
+                     (json_int_t)(memory ? memory->averaged : 0));
 }
 
 /* ---- saving --------------------------------------------------------------------------------- */
@@ -97,7 +101,7 @@ static thaw_status add_tensor(struct thaw_weights *weights, struct supply *suppl
 static thaw_status collect(struct thaw_weights *weights, struct supply *supply,
                            const struct thaw_stage_memory *memory) {
     const struct thaw_graph *graph = supply->graph;
-    size_t largest = 1, capacity = graph->param_count * (1 + THAW_OPTIMIZER_SLOTS_MAX) + 1;
+    size_t largest = 1, capacity = graph->param_count * (2 + THAW_OPTIMIZER_SLOTS_MAX) + 1;
     supply->sources = thaw_arena_array(&weights->arena, capacity, sizeof *supply->sources);
     if (!supply->sources)
         return THAW_ERROR_MEMORY;
@@ -106,6 +110,9 @@ static thaw_status collect(struct thaw_weights *weights, struct supply *supply,
         size_t count = thaw_param_count_values(param);
         largest = count > largest ? count : largest;
         THAW_TRY(add_tensor(weights, supply, param->name, (int)i, param->value));
+        if (memory && memory->averages[i])
+            THAW_TRY(add_tensor(weights, supply, average_name(&weights->arena, param->name), (int)i,
+                                memory->averages[i]));
         for (int k = 0; k < THAW_OPTIMIZER_SLOTS_MAX; k++) {
             cl_mem slot = memory ? memory->slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k] : NULL;
             if (slot)
@@ -132,12 +139,12 @@ thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *grap
                                  json_t *choices, const char *config_text) {
     struct thaw_weights weights = {0};
     struct supply supply = {.graph = graph};
-    json_t *packed = pack_state(state), *updates = pack_updates(graph, memory);
+    json_t *packed = pack_state(state), *remembered = pack_memory(graph, memory);
     thaw_status status = collect(&weights, &supply, memory);
     if (status == THAW_OK)
         status = set_json(&weights, "thaw.state", packed);
     if (status == THAW_OK)
-        status = set_json(&weights, "thaw.updates", updates);
+        status = set_json(&weights, "thaw.memory", remembered);
     if (status == THAW_OK)
         status = set_json(&weights, "thaw.freeze", freeze);
     if (status == THAW_OK)
@@ -147,7 +154,7 @@ thaw_status thaw_checkpoint_save(const char *path, const struct thaw_graph *grap
     if (status == THAW_OK)
         status = thaw_safetensors_write(path, &weights, supply_tensor, &supply);
     json_decref(packed);
-    json_decref(updates);
+    json_decref(remembered);
     thaw_weights_finish(&weights);
     return status;
 }
@@ -252,20 +259,39 @@ static thaw_status load_slots(const struct thaw_checkpoint *checkpoint,
     return status;
 }
 
+/* Of a tensor that was averaged before the checkpoint; one that thawed since starts as it is. */
+static thaw_status load_average(const struct thaw_checkpoint *checkpoint,
+                                const struct thaw_graph *graph, size_t param, bool updated,
+                                cl_mem average) {
+    struct thaw_arena arena = {0};
+    const char *name = average_name(&arena, graph->params[param].name);
+    bool there = name && thaw_weights_find(&checkpoint->weights, name);
+    thaw_status status = THAW_OK;
+    if (average && (there || updated))
+        status = load_tensor(checkpoint, graph, &graph->params[param], name, average);
+    thaw_arena_finish(&arena);
+    return status;
+}
+
 thaw_status thaw_checkpoint_load_memory(const struct thaw_checkpoint *checkpoint,
                                         const struct thaw_graph *graph,
                                         struct thaw_stage_memory *memory) {
-    json_t *updates = get_json(checkpoint, "thaw.updates");
-    thaw_status status = updates
+    json_t *root = get_json(checkpoint, "thaw.memory");
+    json_t *updates = json_object_get(root, "updates"),
+           *averaged = json_object_get(root, "averaged");
+    thaw_status status = json_is_object(updates) && json_is_integer(averaged)
                              ? THAW_OK
                              : thaw_fail(THAW_ERROR_INPUT, "%s: the checkpoint's state is damaged",
                                          checkpoint->path);
+    memory->averaged = json_integer_value(averaged);
     for (size_t i = 0; i < graph->param_count && status == THAW_OK; i++) {
         json_int_t count = json_integer_value(json_object_get(updates, graph->params[i].name));
         memory->updates[i] = count > 0 ? (uint64_t)count : 0;
         if (count > 0)
             status = load_slots(checkpoint, graph, i, &memory->slots[i * THAW_OPTIMIZER_SLOTS_MAX]);
+        if (status == THAW_OK)
+            status = load_average(checkpoint, graph, i, count > 0, memory->averages[i]);
     }
-    json_decref(updates);
+    json_decref(root);
     return status;
 }

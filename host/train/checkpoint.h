@@ -1,9 +1,8 @@
 /* last.safetensors: everything that a resumed run needs to continue with the same bits. Tensors:
- * each parameter by its name, each optimizer slot as "optimizer.<slot>.<parameter>". Metadata
- * "thaw.state": the counters below; "thaw.freeze": freeze.json so far; "thaw.updates": how often
- * each parameter was updated; "thaw.auto": what was
- * chosen so far, auto.json (auto.h, probe.h); "thaw.config": the resolved
- * experiment. */
+ * each parameter by its name, each optimizer slot as "optimizer.<slot>.<parameter>", each average
+ * as "average.<parameter>". Metadata "thaw.state": the counters below; "thaw.freeze": freeze.json
+ * so far; "thaw.memory": how often each parameter was updated, and averages taken; "thaw.auto":
+ * what was chosen so far, auto.json (auto.h, probe.h); "thaw.config": the resolved experiment. */
 #ifndef THAW_TRAIN_CHECKPOINT_H
 #define THAW_TRAIN_CHECKPOINT_H
 
@@ -43,7 +42,8 @@ thaw_status thaw_checkpoint_state(const struct thaw_checkpoint *checkpoint,
                                   json_t **ret_choices);
 thaw_status thaw_checkpoint_load_params(const struct thaw_checkpoint *checkpoint,
                                         struct thaw_graph *graph);
-/* What the checkpoint remembers of each parameter; its slots are created, zero. */
+/* What the checkpoint remembers of each parameter; its buffers are created: slots zero,
+ * averages copies of the values that the checkpoint has. */
 thaw_status thaw_checkpoint_load_memory(const struct thaw_checkpoint *checkpoint,
                                         const struct thaw_graph *graph,
                                         struct thaw_stage_memory *memory);

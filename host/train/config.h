@@ -22,7 +22,10 @@
  *   train: [ {stage: warmup, train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
  *   sweep: {seed: [0, 1, 2]}           # variants that thaw train compares; train/sweep.h
  *
- * optimizer, schedule, batch and augment may stand in a stage, too, and hold there.
+ * optimizer, schedule, batch and augment may stand in a stage, too, and hold there. A stage may
+ * also have average: {type: ema, decay: 0.999} (average.h), of all phases of an `unfreeze` and of
+ * each turn of a `repeat`: the averaged weights are evaluated and kept, and the next stage starts
+ * from them.
  */
 #ifndef THAW_TRAIN_CONFIG_H
 #define THAW_TRAIN_CONFIG_H
@@ -153,6 +156,7 @@ struct thaw_stage {
     int cache_views;          /* augmented copies of each image in the cache; 0: the plain image */
     const thaw_yaml *augment; /* NULL: none */
     const thaw_yaml *optimizer, *schedule;
+    const thaw_yaml *average;      /* average.h; NULL: none */
     const thaw_yaml *allow_random; /* patterns of tensors that may be random below trained ones */
     enum thaw_metric early_stop_metric;
     int early_stop_patience; /* epochs without improvement; 0: off */

@@ -152,8 +152,9 @@ static thaw_status read_training(struct thaw_config *config, const thaw_yaml *no
 
 /* Statistics are measured once, whatever the optimizer and its schedule. */
 static thaw_status read_refresh(const thaw_yaml *node, struct thaw_stage *stage) {
-    static const char *const without[] = {"lr",        "epochs",   "early_stop", "auto",
-                                          "optimizer", "schedule", "unfreeze",   "repeat"};
+    static const char *const without[] = {"lr",       "epochs",    "early_stop",
+                                          "auto",     "optimizer", "schedule",
+                                          "unfreeze", "repeat",    "average"};
     for (size_t i = 0; i < COUNT(without); i++)
         if (thaw_yaml_get(node, without[i]))
             return thaw_yaml_fail(thaw_yaml_get(node, without[i]),
@@ -169,7 +170,7 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
     static const char *const keys[] = {"stage",     "train",    "lr",         "epochs",
                                        "norm",      "cache",    "early_stop", "schedule",
                                        "optimizer", "batch",    "augment",    "allow_random",
-                                       "auto",      "unfreeze", "repeat"};
+                                       "auto",      "unfreeze", "repeat",     "average"};
     THAW_TRY(
         thaw_yaml_expect(node, THAW_YAML_MAPPING, "a stage: {train: [...], lr: 0.1x, epochs: 5}"));
     THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
@@ -207,6 +208,7 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
         stage->augment = NULL;
     stage->optimizer = inherited(node, root, "optimizer");
     stage->schedule = inherited(node, root, "schedule");
+    stage->average = thaw_yaml_get(node, "average");
     if (stage->cache && !stage->cache_views) /* plain features: nothing to augment */
         stage->augment = NULL;
     return thaw_config_list(node, "allow_random", &stage->allow_random);

@@ -54,6 +54,7 @@ static thaw_status restore_values(const struct thaw_graph *graph, cl_mem *copies
 static struct thaw_stage uncached(const struct thaw_stage *candidate) {
     struct thaw_stage stage = *candidate;
     stage.cache = false;
+    stage.average = NULL; /* judged by the weights themselves */
     return stage;
 }
 

@@ -15,6 +15,8 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         struct thaw_plan_tensor *tensor = &s->tensors[i];
         tensor->moves =
             param->spec->kind == THAW_PARAM_STATISTIC && graph->nodes[param->node].batch_statistics;
+        if (s->session.average.type && thaw_stage_changes(graph, param))
+            s->optimizer_bytes += thaw_filter_size(&param->spec->filter) * sizeof(float);
         if (!param->trainable)
             continue;
         tensor->trained = true;

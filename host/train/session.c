@@ -30,6 +30,9 @@ static thaw_status parse_rules(struct thaw_session *session, int train_count) {
     THAW_TRY(thaw_augment_parse(&session->arena, stage->augment, &session->augment));
     THAW_TRY(check_cached_augmentation(session));
     THAW_TRY(parse_schedule(session, stage->schedule, &session->schedule));
+    THAW_TRY(thaw_average_parse(&session->arena, stage->average, &session->average));
+    THAW_TRY(thaw_average_check(&session->average, stage->average, whole_steps(session),
+                                session->steps_per_epoch));
     session->rule_schedules = thaw_arena_array(&session->arena, stage->lr_rule_count + 1,
                                                sizeof *session->rule_schedules);
     if (!session->rule_schedules)
@@ -73,15 +76,18 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
     return status;
 }
 
-static thaw_status create_slots(struct thaw_session *session) {
-    return thaw_stage_memory_create(&session->memory, session->graph,
-                                    thaw_optimizer_slots(&session->optimizer));
+static thaw_status create_memory(struct thaw_session *session) {
+    THAW_TRY(thaw_stage_memory_create(&session->memory, session->graph,
+                                      thaw_optimizer_slots(&session->optimizer)));
+    return session->average.type
+               ? thaw_stage_memory_create_averages(&session->memory, session->graph)
+               : THAW_OK;
 }
 
 thaw_status thaw_session_continue(struct thaw_session *session, struct thaw_stage_memory *from) {
     if (from)
         thaw_stage_memory_take(&session->memory, from, session->graph);
-    return create_slots(session);
+    return create_memory(session);
 }
 
 thaw_status thaw_session_start(struct thaw_session *session) {
@@ -93,7 +99,7 @@ thaw_status thaw_session_start(struct thaw_session *session) {
     THAW_TRY(thaw_exec_create(session->graph, &options, &session->train));
     options.training = false;
     THAW_TRY(thaw_exec_create(session->graph, &options, &session->eval));
-    return create_slots(session);
+    return create_memory(session);
 }
 
 void thaw_session_finish(struct thaw_session *session) {
@@ -128,6 +134,18 @@ static double rate_at(const struct thaw_session *session, size_t param, int stag
     return rate->lr * factor_at(session, &session->rule_schedules[rule], stage_step);
 }
 
+static thaw_status update_averages(struct thaw_session *session, int stage_step) {
+    if (!session->average.type)
+        return THAW_OK;
+    struct thaw_average_clock clock = {
+        .step = stage_step + 1 + (int64_t)session->steps_per_epoch * session->stage->first_epoch,
+        .total_steps = whole_steps(session),
+        .steps_per_epoch = session->steps_per_epoch,
+        .averaged = session->memory.averaged};
+    double share = thaw_average_share(&session->average, &clock);
+    return share > 0 ? thaw_stage_memory_average(&session->memory, session->graph, share) : THAW_OK;
+}
+
 thaw_status thaw_session_update(struct thaw_session *session, int stage_step) {
     const struct thaw_graph *graph = session->graph;
     for (size_t i = 0; i < graph->param_count; i++) {
@@ -148,5 +166,5 @@ thaw_status thaw_session_update(struct thaw_session *session, int stage_step) {
         THAW_TRY(thaw_context(thaw_optimizer_update(graph->device, &session->optimizer, &update),
                               "%s", param->name));
     }
-    return THAW_OK;
+    return update_averages(session, stage_step);
 }

@@ -4,6 +4,7 @@
 
 #include "data/augment.h"
 #include "graph/exec.h"
+#include "train/average.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
 #include "train/optimizer.h"
@@ -23,6 +24,7 @@ struct thaw_session {
     struct thaw_schedule schedule;
     struct thaw_schedule *rule_schedules; /* of each rule of the stage's `lr` */
     struct thaw_augment_list augment;
+    struct thaw_average average;
     int steps_per_epoch;
     int pressed_epochs; /* the whole schedule in so many epochs instead of the stage's; 0: no */
     struct thaw_stage_memory memory;
@@ -45,7 +47,8 @@ void thaw_session_finish(struct thaw_session *session); /* accepts {0} */
  * schedule of its own. */
 double thaw_session_lr_factor(const struct thaw_session *session, int stage_step);
 
-/* Updates every trained parameter from the gradients of `train`. `stage_step` counts from 0. */
+/* Updates every trained parameter from the gradients of `train`, and the averages. `stage_step`
+ * counts from 0. */
 thaw_status thaw_session_update(struct thaw_session *session, int stage_step);
 
 #endif

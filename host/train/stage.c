@@ -36,6 +36,11 @@ static thaw_status mark_trainable(const struct thaw_stage *stage, struct thaw_gr
     return THAW_OK;
 }
 
+bool thaw_stage_changes(const struct thaw_graph *graph, const struct thaw_param *param) {
+    return param->spec->kind == THAW_PARAM_STATISTIC ? graph->nodes[param->node].batch_statistics
+                                                     : param->trainable;
+}
+
 static thaw_status check_rule(const struct thaw_lr_rule *rule, const struct thaw_graph *graph,
                               double reference_lr) {
     if (rule->lr.relative && !(reference_lr > 0))

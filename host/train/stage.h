@@ -17,6 +17,9 @@ struct thaw_stage_rate {
 thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw_stage *stage,
                              struct thaw_graph *graph, struct thaw_stage_rate *ret_rates);
 
+/* Whether training changes a tensor: by its gradient, or as a statistic of batches. */
+bool thaw_stage_changes(const struct thaw_graph *graph, const struct thaw_param *param);
+
 /* Stages of the model from the head down to a node: 0 in the head, 1 in the last stage. A node
  * outside every stage goes with the next stage above it, and at the top with the last one. */
 int thaw_stage_distance(const struct thaw_graph *graph, int node);

@@ -321,6 +321,11 @@ static thaw_status run_stage(struct thaw_trainer *t, const struct thaw_checkpoin
     THAW_TRY(set_up_feeds(t));
     THAW_TRY(thaw_session_start(&t->session));
     THAW_TRY(thaw_trainer_epochs(t));
+    const struct thaw_stage *next = t->state.stage + 1 < (int)t->config->stage_count
+                                        ? &t->config->stages[t->state.stage + 1]
+                                        : NULL;
+    if (!next || !next->continues || !next->phase)
+        THAW_TRY(thaw_trainer_settle_average(t));
     THAW_TRY(thaw_freeze_end(t->freeze, t->graph));
     THAW_TRY(thaw_run_folder_write_json(t->folder.freeze, t->freeze));
     if (stage->epochs > 0)

@@ -113,13 +113,78 @@ static void judge(struct thaw_trainer *t, bool *ret_keep, bool *ret_stop) {
                 t->state.stale_epochs >= stage->early_stop_patience;
 }
 
-static thaw_status finish_epoch(struct thaw_trainer *t, double images_per_s, bool *ret_stop) {
-    bool keep = false;
+static thaw_status on_refresh(void *user, size_t done, size_t total) {
+    const struct thaw_trainer *t = user;
+    if (t->events->on_working)
+        t->events->on_working(t->events->user, "measuring norm statistics", done, total);
+    return thaw_trainer_poll(t);
+}
+
+/* Of the layers whose batch_statistics the stage set. */
+static thaw_status refresh_norm(struct thaw_trainer *t) {
+    struct thaw_graph *graph = t->graph;
+    bool *nodes = thaw_arena_array(&t->session.arena, graph->node_count + 1, sizeof *nodes);
+    if (!nodes)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < graph->node_count; i++)
+        nodes[i] = graph->nodes[i].batch_statistics;
+    struct thaw_norm_refresh refresh = {.graph = graph,
+                                        .nodes = nodes,
+                                        .start = t->session.start,
+                                        .members = t->fit.o.train,
+                                        .augment = true,
+                                        .epoch = thaw_fit_augment_epoch(&t->state),
+                                        .batch = t->session.stage->batch,
+                                        .conv_candidate = t->config->conv_candidate,
+                                        .seed = t->config->seed,
+                                        .progress = on_refresh,
+                                        .user = t};
+    return thaw_norm_refresh(&refresh);
+}
+
+/* Statistics that fit the averaged weights, where the stage moves them and the average asks. */
+static thaw_status measure_averaged(struct thaw_trainer *t) {
+    bool moving = false;
+    for (size_t i = 0; i < t->graph->node_count; i++)
+        moving |= t->graph->nodes[i].batch_statistics;
+    return moving && t->session.average.type->measures_statistics ? refresh_norm(t) : THAW_OK;
+}
+
+thaw_status thaw_trainer_settle_average(struct thaw_trainer *t) {
+    struct thaw_stage_memory *memory = &t->session.memory;
+    if (!memory->averaged)
+        return THAW_OK;
+    THAW_TRY(thaw_stage_memory_swap(memory, t->graph));
+    thaw_status status = measure_averaged(t);
+    if (status != THAW_OK) {
+        thaw_status back = thaw_stage_memory_swap(memory, t->graph);
+        return back == THAW_OK ? status : back;
+    }
+    thaw_stage_memory_drop_averages(memory, t->graph);
+    return THAW_OK;
+}
+
+static thaw_status evaluate_and_keep(struct thaw_trainer *t, bool *ret_keep, bool *ret_stop) {
     if (t->val.count)
         THAW_TRY(thaw_fit_evaluate(&t->fit, evaluation_progress, t, &t->metrics));
-    judge(t, &keep, ret_stop);
-    if (keep)
-        THAW_TRY(keep_params(t));
+    judge(t, ret_keep, ret_stop);
+    return *ret_keep ? keep_params(t) : THAW_OK;
+}
+
+/* With the averaged weights in place; training goes on with its own. */
+static thaw_status evaluate_average(struct thaw_trainer *t, bool *ret_keep, bool *ret_stop) {
+    THAW_TRY(thaw_stage_memory_swap(&t->session.memory, t->graph));
+    thaw_status status = measure_averaged(t);
+    if (status == THAW_OK)
+        status = evaluate_and_keep(t, ret_keep, ret_stop);
+    thaw_status back = thaw_stage_memory_swap(&t->session.memory, t->graph);
+    return status == THAW_OK ? back : status;
+}
+
+static thaw_status finish_epoch(struct thaw_trainer *t, double images_per_s, bool *ret_stop) {
+    bool keep = false;
+    THAW_TRY(t->session.memory.averaged ? evaluate_average(t, &keep, ret_stop)
+                                        : evaluate_and_keep(t, &keep, ret_stop));
     struct thaw_train_progress progress = progress_of(t, images_per_s);
     progress.val = t->val.count ? &t->metrics : NULL;
     progress.kept = keep;
@@ -142,35 +207,6 @@ static thaw_status maybe_checkpoint(struct thaw_trainer *t) {
                    ? t->state.counter - t->saved_counter >= (uint32_t)config->checkpoint_steps
                    : thaw_clock_s() - t->saved_s >= config->checkpoint_s;
     return due ? thaw_trainer_checkpoint(t) : THAW_OK;
-}
-
-static thaw_status on_refresh(void *user, size_t done, size_t total) {
-    const struct thaw_trainer *t = user;
-    if (t->events->on_working)
-        t->events->on_working(t->events->user, "measuring norm statistics", done, total);
-    return thaw_trainer_poll(t);
-}
-
-/* The one epoch of a stage with norm: refresh, which set the layers' batch_statistics. */
-static thaw_status refresh_norm(struct thaw_trainer *t) {
-    struct thaw_graph *graph = t->graph;
-    bool *nodes = thaw_arena_array(&t->session.arena, graph->node_count + 1, sizeof *nodes);
-    if (!nodes)
-        return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < graph->node_count; i++)
-        nodes[i] = graph->nodes[i].batch_statistics;
-    struct thaw_norm_refresh refresh = {.graph = graph,
-                                        .nodes = nodes,
-                                        .start = t->session.start,
-                                        .members = t->fit.o.train,
-                                        .augment = true,
-                                        .epoch = thaw_fit_augment_epoch(&t->state),
-                                        .batch = t->session.stage->batch,
-                                        .conv_candidate = t->config->conv_candidate,
-                                        .seed = t->config->seed,
-                                        .progress = on_refresh,
-                                        .user = t};
-    return thaw_norm_refresh(&refresh);
 }
 
 static thaw_status run_epoch(struct thaw_trainer *t, bool *ret_stop) {

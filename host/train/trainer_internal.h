@@ -62,6 +62,8 @@ thaw_status thaw_trainer_chosen_stage(struct thaw_trainer *t, int index,
 /* Sets t->stage, the one that t->state stands at. What it leaves open is chosen by pilots, told,
  * written to auto.json and to a checkpoint, so that a resumed run does not choose again. */
 thaw_status thaw_trainer_choose(struct thaw_trainer *t);
+/* At the end of a stage as written: its averages, where it took some, become the weights. */
+thaw_status thaw_trainer_settle_average(struct thaw_trainer *t);
 /* THAW_INTERRUPTED once the caller's flag is up. */
 thaw_status thaw_trainer_poll(const struct thaw_trainer *t);
 
