@@ -139,6 +139,13 @@ thaw_status thaw_stage_apply(const struct thaw_config *config, const struct thaw
     return THAW_OK;
 }
 
+static bool has_loaded(const struct thaw_graph *graph) {
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i].origin == THAW_ORIGIN_LOADED)
+            return true;
+    return false;
+}
+
 thaw_status thaw_stage_check_random(const struct thaw_stage *stage,
                                     const struct thaw_graph *graph) {
     bool *allowed = thaw_arena_array((struct thaw_arena *)&graph->arena, graph->param_count + 1,
@@ -150,6 +157,8 @@ thaw_status thaw_stage_check_random(const struct thaw_stage *stage,
         THAW_TRY(thaw_yaml_string(stage->allow_random->items[i], &pattern));
         THAW_TRY(thaw_graph_match(graph, stage->allow_random->items[i], pattern, allowed));
     }
+    if (!has_loaded(graph))
+        return THAW_OK;
     /* The lowest tensor that is fine-tuned. Not of the head: warming that up as a whole is the
      * remedy, also where (VGG) only its last layer is new. */
     const struct thaw_param *tuned = NULL;

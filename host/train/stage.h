@@ -25,7 +25,8 @@ bool thaw_stage_changes(const struct thaw_graph *graph, const struct thaw_param 
 int thaw_stage_distance(const struct thaw_graph *graph, int node);
 
 /* Refuses a stage that would fine-tune trained tensors of the body (up to the bottleneck) below
- * ones that are still as initialised, unless its `allow_random` names them. The graph has the stage
+ * ones that are still as initialised, unless its `allow_random` names them. From scratch, where no
+ * weights were loaded, there is nothing that it could spoil. The graph has the stage
  * applied. */
 thaw_status thaw_stage_check_random(const struct thaw_stage *stage, const struct thaw_graph *graph);
 

@@ -198,6 +198,23 @@ static void allowed_random(void **state) {
                  "'fd' matches no tensor");
 }
 
+/* From scratch, stage by stage: nothing was loaded, nothing can be spoilt. */
+static void from_scratch(void **state) {
+    (void)state;
+    assert_ok(check("train: [stem], lr: 1", "all"));
+    thaw_stage_mark_trained(graph);
+    struct thaw_stage next = config.stages[0];
+    const char *patterns[] = {"[stem, layer1]", "[all]"};
+    for (size_t i = 0; i < 2; i++) {
+        next.patterns = test_yaml(patterns[i]);
+        assert_ok(thaw_stage_apply(&config, &next, graph, rates));
+        assert_ok(thaw_stage_check_random(&next, graph));
+    }
+    graph->params[param("layer1.0.conv1.weight")].origin = THAW_ORIGIN_LOADED;
+    assert_fails(thaw_stage_check_random(&next, graph), THAW_ERROR_INPUT,
+                 "would fine-tune conv1.weight below layer1.0.bn1.weight");
+}
+
 static void after_a_warm_up(void **state) {
     (void)state;
     assert_ok(check("train: [fc], lr: 1", "fc"));
@@ -220,6 +237,7 @@ int main(void) {
         cmocka_unit_test(untrained_head),
         cmocka_unit_test(head_with_loaded_layers),
         cmocka_unit_test(allowed_random),
+        cmocka_unit_test(from_scratch),
         cmocka_unit_test(after_a_warm_up),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
