@@ -96,10 +96,12 @@ pretrain() {
     done
 }
 
+# A table for each data set; what an interrupted comparison has finished is kept.
 compare_regimes() {
-    local names=(solar-cells-regimes digits fashion-large-similar fashion-large-different)
-    names=("${names[@]/#/configs/experiments/}")
-    "$thaw" train --resume "${names[@]/%/.yaml}"
+    local name
+    for name in digits fashion-large-similar fashion-large-different solar-cells-regimes; do
+        "$thaw" train --resume --quiet "configs/experiments/$name.yaml"
+    done
 }
 
 quickstart_regimes() {
