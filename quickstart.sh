@@ -100,7 +100,10 @@ pretrain() {
 compare_regimes() {
     local name
     for name in digits fashion-large-similar fashion-large-different solar-cells-regimes; do
-        "$thaw" train --resume --quiet "configs/experiments/$name.yaml"
+        say "$name"
+        quietly "$name.log" "$thaw" train --resume "configs/experiments/$name.yaml"
+        echo
+        cat "runs/$name/comparison.md"
     done
 }
 
