@@ -1,5 +1,6 @@
 #include "cli/advise.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +55,44 @@ static void print_source(const struct view *v) {
                m->source_classes, m->classes_used, m->confidence);
 }
 
+static void print_pilot(const struct view *v, int r) {
+    const struct thaw_advice_pilot *pilot = &v->m->pilots[r];
+    printf("  %-16s %12s", pilot->regime, pilot->trained ? COUNT(pilot->trained) : "-");
+    if (!pilot->folds)
+        printf("  no time was left\n");
+    else if (pilot->diverged)
+        printf("  the loss became infinite or not a number\n");
+    else
+        printf(" %8.4f %+9.4f +- %.4f %8.1f s%s%s\n", pilot->mean, pilot->difference,
+               pilot->standard_error, pilot->cpu_s, r == v->m->pilot_best ? "  best" : "",
+               !strcmp(pilot->regime, v->advice->regime) ? "  advised" : "");
+}
+
+static const struct thaw_advice_pilot *advised_pilot(const struct view *v) {
+    int r = 0;
+    while (strcmp(v->m->pilots[r].regime, v->advice->regime) != 0)
+        r++;
+    return &v->m->pilots[r];
+}
+
+static void print_pilots(const struct view *v) {
+    const struct thaw_measurements *m = v->m;
+    if (!m->pilots)
+        return;
+    printf("\npilots on %s images, %s epochs, %d of %d folds finished\n"
+           "  %-16s %12s %8s %19s %10s\n",
+           COUNT(m->pilot_images), m->pilots_full ? "all" : "a fifth of the", m->pilots[0].folds,
+           THAW_ADVISE_PILOT_FOLDS, "regime", "trained",
+           thaw_metric_names[v->config->metric] + strlen("val."), "to the best", "CPU");
+    for (int r = 0; r < THAW_REGIMES; r++)
+        print_pilot(v, r);
+    const struct thaw_advice_pilot *advised = advised_pilot(v);
+    printf("  %s\n", !advised->folds || m->pilot_best < 0 ? "they leave the advice open"
+                     : advised->within
+                         ? "the advised regime is within one standard error of the best"
+                         : "another regime did better than the one advised");
+}
+
 static void print_votes(const struct view *v) {
     const struct thaw_advice *advice = v->advice;
     printf("\n%-11s %-10s %s\n", "size", advice->large ? "large" : "small", advice->size);
@@ -72,6 +111,7 @@ static void print_people(const struct view *v) {
     print_source(v);
     print_votes(v);
     printf("\nregime: %s\n%s\n", v->advice->regime, v->advice->sentence);
+    print_pilots(v);
     if (v->values->output)
         printf("written: %s\n", v->values->output);
 }
@@ -126,6 +166,30 @@ static json_t *votes_json(const struct thaw_advice *advice) {
     return votes;
 }
 
+static json_t *pilots_json(const struct view *v) {
+    if (!v->m->pilots)
+        return json_null();
+    json_t *list = json_array();
+    for (int r = 0; r < THAW_REGIMES; r++) {
+        const struct thaw_advice_pilot *pilot = &v->m->pilots[r];
+        bool usable = pilot->folds && !pilot->diverged;
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:I, s:i, s:b, s:o, s:o, s:o, s:b, s:f}", "regime", pilot->regime,
+                      "trained", (json_int_t)pilot->trained, "folds", pilot->folds, "diverged",
+                      (int)pilot->diverged, "mean", usable ? json_real(pilot->mean) : json_null(),
+                      "difference", usable ? json_real(pilot->difference) : json_null(),
+                      "standard_error",
+                      usable && pilot->folds > 1 ? json_real(pilot->standard_error) : json_null(),
+                      "within", (int)pilot->within, "cpu_s", pilot->cpu_s));
+    }
+    return json_pack(
+        "{s:s, s:b, s:I, s:s?, s:b, s:o}", "metric", thaw_metric_names[v->config->metric],
+        "all_epochs", (int)v->m->pilots_full, "images", (json_int_t)v->m->pilot_images, "best",
+        v->m->pilot_best < 0 ? NULL : thaw_regime_names[v->m->pilot_best], "advice_holds",
+        (int)(advised_pilot(v)->folds && advised_pilot(v)->within), "regimes", list);
+}
+
 static json_t *advice_json(const struct view *v) {
     const struct thaw_measurements *m = v->m;
     const struct thaw_advice *advice = v->advice;
@@ -135,13 +199,13 @@ static json_t *advice_json(const struct view *v) {
         m->class_median, "class_max", (json_int_t)m->class_max, "sampled", (json_int_t)m->sampled);
     json_t *written = v->values->output ? thaw_json_text(v->values->output) : json_null();
     return json_pack(
-        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+        "{s:o, s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
         thaw_json_text(v->config->name), "model", thaw_json_text(v->graph->name), "regime",
         advice->regime, "size", advice->large ? "large" : "small", "similarity",
         advice->different ? "different" : "similar", "sentence", advice->sentence, "agree",
         (json_int_t)advice->agree, "known", (json_int_t)advice->known, "margin", advice->margin,
         "votes", votes_json(advice), "images", images, "norms", norms_json(m), "ladder",
-        ladder_json(m), "source", source_json(m), "written", written);
+        ladder_json(m), "source", source_json(m), "pilots", pilots_json(v), "written", written);
 }
 
 /* ---- together ------------------------------------------------------------------------------- */
@@ -177,6 +241,13 @@ thaw_status thaw_cli_advise(const struct thaw_cli *cli, const struct thaw_advise
                                                  .interrupted = cli->interrupted,
                                                  .on_working = on_working,
                                                  .user = cli->progress};
+    if (values->probe) {
+        thaw_yaml *budget =
+            thaw_yaml_new_scalar(cli->arena, values->budget ? values->budget : "5min", NULL);
+        THAW_TRY(budget ? thaw_config_budget(budget, &advise_options.probe_s) : THAW_ERROR_MEMORY);
+        if (!(advise_options.probe_s > 0)) /* none */
+            advise_options.probe_s = HUGE_VAL;
+    }
     thaw_progress_update(cli->progress, "reading data and weights");
     THAW_TRY(thaw_experiment_open(config, device, &experiment));
     thaw_status status =

@@ -8,7 +8,8 @@
 
 struct thaw_advise_values {
     const char *output, *source;
-    bool overwrite;
+    bool overwrite, probe;
+    const char *budget; /* of the probe; NULL: five minutes */
     int images;
 };
 

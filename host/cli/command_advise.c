@@ -14,6 +14,10 @@ static const struct thaw_option options[] = {
      "replace FILE if it exists", 0, 0},
     {"source", 0, THAW_OPTION_TEXT, offsetof(struct thaw_advise_values, source), "FILE",
      "features of images that the weights were trained on, by `thaw features`", 0, 0},
+    {"probe", 0, THAW_OPTION_FLAG, offsetof(struct thaw_advise_values, probe), NULL,
+     "try all four regimes in short trainings, and show whether the advice is right", 0, 0},
+    {"budget", 0, THAW_OPTION_TEXT, offsetof(struct thaw_advise_values, budget), "TIME",
+     "for --probe: 90s, 5min (the default) or 1h", 0, 0},
     {"images", 0, THAW_OPTION_INT, offsetof(struct thaw_advise_values, images), "N",
      "measure on a sample of about so many (2000)", 20, 1000000},
 };
@@ -24,6 +28,8 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
     thaw_device *device = NULL;
     if (values->overwrite && !values->output)
         return thaw_fail(THAW_ERROR_INPUT, "--overwrite has no effect without -o FILE");
+    if (values->budget && !values->probe)
+        return thaw_fail(THAW_ERROR_INPUT, "--budget has no effect without --probe");
     THAW_TRY(thaw_config_load_untrained(cli->arguments.items[0], cli->sets.items, cli->sets.count,
                                         &config));
     struct thaw_device_options device_options = {.block = config.block};
@@ -42,14 +48,17 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
 const struct thaw_command thaw_command_advise = {
     .name = "advise",
     .summary = "measure size and similarity of the data, and recommend a regime",
-    .usage = "CONFIG [-o FILE [--overwrite]] [--source FILE] [--images N] [--set KEY=VALUE]... "
-             "[--json]",
+    .usage =
+        "CONFIG [-o FILE [--overwrite]] [--source FILE] [--images N] [--probe [--budget TIME]] "
+        "[--set KEY=VALUE]... "
+        "[--json]",
     .help =
         "Says which of the four regimes fits an experiment's data and weights, and shows the\n"
         "evidence: how many images there are, how far the statistics of norm layers are from the\n"
         "stored ones, from which stage on features tell the classes apart, and what the classes\n"
-        "that the weights were trained on say of these. Only the training part is looked at, and\n"
-        "nothing is trained. The experiment needs `model`, with weights, and `data`; what it says\n"
+        "that the weights were trained on say of these. Only the training part is looked at.\n"
+        "--probe also tries all four on folds of it, in short trainings from the same trained\n"
+        "head. The experiment needs `model`, with weights, and `data`; what it says\n"
         "of training is not looked at. -o writes it with the regime advised.\n\n"
         "example:\n"
         "  thaw advise pets.yaml -o pets-advised.yaml\n",

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 const char *const thaw_advice_signal_names[THAW_SIGNAL_COUNT] = {"statistics", "ladder", "source"};
+const char *const thaw_regime_names[THAW_REGIMES] = {"small_similar", "small_different",
+                                                     "large_similar", "large_different"};
 const char *const thaw_advice_answer_names[] = {"not known", "similar", "different"};
 
 static double at_most_one(double value) {
@@ -136,15 +138,13 @@ static void write_sentence(const struct thaw_measurements *m, struct thaw_advice
 }
 
 struct thaw_advice thaw_advice_make(const struct thaw_measurements *m) {
-    static const char *const regimes[2][2] = {{"small_similar", "small_different"},
-                                              {"large_similar", "large_different"}};
     struct thaw_advice advice = {0};
     judge_size(m, &advice);
     advice.votes[THAW_SIGNAL_STATISTICS] = vote_statistics(m);
     advice.votes[THAW_SIGNAL_LADDER] = vote_ladder(m);
     advice.votes[THAW_SIGNAL_SOURCE] = vote_source(m);
     judge_similarity(&advice);
-    advice.regime = regimes[advice.large][advice.different];
+    advice.regime = thaw_regime_names[2 * advice.large + advice.different];
     write_sentence(m, &advice);
     return advice;
 }

@@ -79,6 +79,19 @@ struct thaw_advice_norm {
 
 enum thaw_advice_source { THAW_SOURCE_NONE, THAW_SOURCE_CLASSIFIER, THAW_SOURCE_MEANS };
 
+/* A short training of one regime. */
+struct thaw_advice_pilot {
+    const char *regime;
+    size_t trained; /* values in its last stage */
+    int folds;      /* that count; 0: no time was left for it */
+    bool diverged;
+    double mean, difference, standard_error; /* see train/auto.h: to the best, paired by folds */
+    bool within;                             /* at most one standard error worse than the best */
+    double cpu_s;
+};
+#define THAW_REGIMES 4
+extern const char *const thaw_regime_names[THAW_REGIMES]; /* from the least trained */
+
 /* What was measured. */
 struct thaw_measurements {
     size_t images, classes;      /* of the training part */
@@ -92,9 +105,13 @@ struct thaw_measurements {
     double norm_median; /* of the distances */
     enum thaw_advice_source source;
     size_t source_classes;
-    double leep_share, confidence; /* with a classifier; confidence: mean highest probability */
-    double classes_used;           /* exp of the entropy of its mean prediction */
-    double means_ratio;            /* with means */
+    double leep_share, confidence;    /* with a classifier; confidence: mean highest probability */
+    double classes_used;              /* exp of the entropy of its mean prediction */
+    double means_ratio;               /* with means */
+    struct thaw_advice_pilot *pilots; /* THAW_REGIMES of them; NULL: not asked for */
+    int pilot_best;                   /* -1: none is usable */
+    size_t pilot_images;
+    bool pilots_full; /* all of the regimes' epochs, not a fifth */
 };
 
 struct thaw_advice_vote {

@@ -312,7 +312,8 @@ static thaw_status measure(struct thaw_advise_work *w) {
     THAW_TRY(draw_sample(w, counts));
     THAW_TRY(load_sample(w));
     THAW_TRY(measure_ladder_and_source(w));
-    return thaw_advise_norms(w);
+    THAW_TRY(thaw_advise_norms(w));
+    return w->options->probe_s > 0 ? thaw_advise_pilots(w) : THAW_OK;
 }
 
 thaw_status thaw_advise_measure(const struct thaw_experiment *experiment,

@@ -18,8 +18,21 @@
 #define THAW_ADVISE_IMAGES 2000 /* of the sample, unless said otherwise */
 #define THAW_ADVISE_FOLDS 5
 
+/* Pilots (train/pilot.h) show whether the advice is right: each regime is tried on stratified folds
+ * of up to 1,000 images of the sample, so of the training part alone. In each fold the new head is
+ * trained first, on the fold's own training rows, as small_similar would; that is small_similar's
+ * result, and where the last stages of the three others start from. Those take a fifth of their
+ * epochs; where that took less than a sixth of the budget, the pilots are run anew with all. The
+ * budget ends them between two steps: only folds that every regime has finished count, or, if there
+ * is none, what was finished of the first. 1,000 images are less than a large set has, which
+ * favours the regimes for small ones. */
+#define THAW_ADVISE_PILOT_PART 5
+#define THAW_ADVISE_PILOT_IMAGES 1000
+#define THAW_ADVISE_PILOT_FOLDS 3
+
 struct thaw_advise_options {
     size_t images;      /* at most so many in the sample, about */
+    double probe_s;     /* pilots of all regimes, for about so long; 0: none */
     const char *source; /* features of source images as `thaw features` writes them; or NULL */
     const volatile sig_atomic_t *interrupted;                                    /* or NULL */
     void (*on_working)(void *user, const char *what, size_t done, size_t total); /* or NULL */

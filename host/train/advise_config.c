@@ -40,6 +40,9 @@ static void emit_evidence(const struct thaw_measurements *m, const struct thaw_a
         thaw_text_append(text, "# %-11s %s: %s\n", thaw_advice_signal_names[i],
                          thaw_advice_answer_names[advice->votes[i].answer],
                          advice->votes[i].evidence);
+    if (m->pilots && m->pilot_best >= 0)
+        thaw_text_append(text, "# %-11s %s did best in short trainings\n", "pilots",
+                         thaw_regime_names[m->pilot_best]);
     thaw_text_append(text, "#\n# As `thaw advise` measured it, on %zu of the images.\n",
                      m->sampled);
 }

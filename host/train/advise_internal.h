@@ -28,6 +28,9 @@ typedef thaw_status thaw_advise_use(void *user, size_t node_index, size_t first,
 thaw_status thaw_advise_run(struct thaw_advise_work *w, const int *nodes, size_t node_count,
                             size_t count, const char *what, thaw_advise_use *use, void *user);
 
+/* Fills m.pilots. */
+thaw_status thaw_advise_pilots(struct thaw_advise_work *w);
+
 /* Fill m.norms and m.norm_median. */
 thaw_status thaw_advise_norms(struct thaw_advise_work *w);
 

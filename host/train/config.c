@@ -361,21 +361,12 @@ static thaw_status leave_training_out(struct thaw_config *config, const struct o
     return THAW_OK;
 }
 
-static thaw_status load(const char *path, const struct overrides *overrides,
-                        struct thaw_config *config) {
+/* Completes and reads config->document. */
+static thaw_status read_document(struct thaw_config *config, const struct overrides *overrides) {
     static const char *const keys[] = {"name",  "extends", "sweep",     "regime", "model",
                                        "data",  "augment", "loss",      "metric", "schedule",
                                        "batch", "seed",    "optimizer", "output", "device",
                                        "train", "keep",    "checkpoint"};
-    config->path = thaw_arena_copy(&config->arena, path);
-    if (!config->path)
-        return THAW_ERROR_MEMORY;
-    THAW_TRY(load_extended(&config->arena, path, 0, &config->document));
-    /* What these say is done, and config.yaml of a run stands alone. */
-    thaw_yaml_drop(config->document, "extends");
-    thaw_yaml_drop(config->document, "sweep");
-    if (overrides->untrained)
-        THAW_TRY(leave_training_out(config, overrides));
     THAW_TRY(apply_overrides(config, overrides));
     THAW_TRY(thaw_config_apply_defaults(&config->arena, config->document));
     const thaw_yaml *root = config->document;
@@ -387,6 +378,51 @@ static thaw_status load(const char *path, const struct overrides *overrides,
     if (!config->data)
         return thaw_yaml_fail(root, "an experiment needs `data: {format: folder, root: DIR}`");
     return overrides->untrained ? THAW_OK : thaw_config_read_stages(config, root);
+}
+
+static thaw_status load(const char *path, const struct overrides *overrides,
+                        struct thaw_config *config) {
+    config->path = thaw_arena_copy(&config->arena, path);
+    if (!config->path)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(load_extended(&config->arena, path, 0, &config->document));
+    /* What these say is done, and config.yaml of a run stands alone. */
+    thaw_yaml_drop(config->document, "extends");
+    thaw_yaml_drop(config->document, "sweep");
+    if (overrides->untrained)
+        THAW_TRY(leave_training_out(config, overrides));
+    return read_document(config, overrides);
+}
+
+static thaw_status set_regime(const struct thaw_config *base, const char *regime,
+                              struct thaw_config *config) {
+    static const char *const others[] = {"train", "epochs", "optimizer", "schedule"};
+    struct overrides overrides = {0};
+    config->path = thaw_arena_copy(&config->arena, base->path);
+    if (!config->path)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(thaw_yaml_copy(&config->arena, base->document, &config->document));
+    for (size_t i = 0; i < COUNT(others); i++)
+        thaw_yaml_drop(config->document, others[i]);
+    const thaw_yaml *augment = thaw_yaml_get(config->document, "augment");
+    if (augment && augment->file && !strcmp(augment->file, "default"))
+        thaw_yaml_drop(config->document, "augment"); /* the regime's, where none was asked for */
+    thaw_yaml *name = thaw_yaml_new_scalar(&config->arena, regime, NULL);
+    if (!name)
+        return THAW_ERROR_MEMORY;
+    THAW_TRY(thaw_yaml_put(&config->arena, config->document, "regime", name));
+    return read_document(config, &overrides);
+}
+
+thaw_status thaw_config_with_regime(const struct thaw_config *base, const char *regime,
+                                    struct thaw_config *ret_config) {
+    struct thaw_config config = {0};
+    thaw_status status = set_regime(base, regime, &config);
+    if (status != THAW_OK)
+        thaw_config_finish(&config);
+    else
+        *ret_config = config;
+    return status;
 }
 
 static thaw_status load_config(const char *path, const struct overrides *overrides,

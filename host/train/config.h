@@ -194,6 +194,9 @@ struct thaw_config {
     size_t stage_count;
 };
 
+/* A time for pilots: "90s", "10min", "1.5h"; 0 for "none". */
+thaw_status thaw_config_budget(const thaw_yaml *node, double *ret_budget_s);
+
 /* Loads `path`, merges what it extends, applies the `sets` ("key.path=value"), expands the regime.
  */
 thaw_status thaw_config_load(const char *path, const char *const *sets, size_t set_count,
@@ -202,6 +205,10 @@ thaw_status thaw_config_load(const char *path, const char *const *sets, size_t s
  * `epochs` are not looked at: there are no stages. Sets of those are THAW_ERROR_INPUT. */
 thaw_status thaw_config_load_untrained(const char *path, const char *const *sets, size_t set_count,
                                        struct thaw_config *ret_config);
+/* The same with one of the regimes in place of its training, optimizer and schedule. Borrows texts
+ * of `base`, which must outlive it. */
+thaw_status thaw_config_with_regime(const struct thaw_config *base, const char *regime,
+                                    struct thaw_config *ret_config);
 /* As thaw_config_load, with values of a `sweep` applied after the sets; borrowed. */
 struct thaw_config_change {
     const thaw_yaml *path; /* a scalar: "train.1.lr" */

@@ -55,7 +55,7 @@ static thaw_status put_defaults(struct thaw_config *config, const struct thaw_st
 /* ---- values --------------------------------------------------------------------------------- */
 
 /* "none", "90s", "10min", "1.5h". */
-static thaw_status read_budget(const thaw_yaml *node, double *ret_budget_s) {
+thaw_status thaw_config_budget(const thaw_yaml *node, double *ret_budget_s) {
     static const struct {
         const char *unit;
         double seconds;
@@ -215,7 +215,7 @@ static thaw_status parse_auto(struct thaw_config *config, const thaw_yaml *map,
     THAW_TRY(thaw_config_choice(map, "metric", thaw_metric_names, THAW_METRIC_COUNT, &metric));
     automatic->rule = (enum thaw_auto_rule)rule;
     automatic->metric = (enum thaw_metric)metric;
-    return read_budget(thaw_yaml_get(map, "budget"), &automatic->budget_s);
+    return thaw_config_budget(thaw_yaml_get(map, "budget"), &automatic->budget_s);
 }
 
 thaw_status thaw_config_read_auto(struct thaw_config *config, const thaw_yaml *node,

@@ -5,6 +5,35 @@
 #include "core/rng.h"
 #include "data/targets.h"
 
+thaw_status thaw_fit_class_weights(const struct thaw_config *config, const int *labels,
+                                   size_t count, size_t classes, struct thaw_arena *arena,
+                                   float **ret_weights) {
+    if (!config->balanced_weights && !config->class_weights) {
+        *ret_weights = NULL;
+        return THAW_OK;
+    }
+    float *weights = thaw_arena_array(arena, classes, sizeof *weights);
+    if (!weights)
+        return THAW_ERROR_MEMORY;
+    if (!config->balanced_weights && config->class_weights->count != classes)
+        return thaw_yaml_fail(config->class_weights,
+                              "expected %zu weights, one for each class, got %zu", classes,
+                              config->class_weights->count);
+    for (size_t i = 0; i < count && config->balanced_weights; i++)
+        weights[labels[i]]++;
+    for (size_t c = 0; c < classes; c++) {
+        double weight = 0;
+        if (config->balanced_weights) {
+            weights[c] = (float)count / ((float)classes * weights[c]);
+            continue;
+        }
+        THAW_TRY(thaw_yaml_double(config->class_weights->items[c], 0, 1e6, &weight));
+        weights[c] = (float)weight;
+    }
+    *ret_weights = weights;
+    return THAW_OK;
+}
+
 thaw_status thaw_fit_init(const struct thaw_fit_options *options, struct thaw_fit *ret_fit) {
     struct thaw_fit fit = {.o = *options};
     size_t batch = (size_t)options->session->stage->batch, classes = (size_t)options->classes;

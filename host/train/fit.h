@@ -31,6 +31,13 @@ struct thaw_fit {
     float *lambda, *targets, *losses; /* of a batch */
 };
 
+/* The weights of classes in the loss that the experiment asks for; NULL when they are all 1.
+ * Balanced: images / (classes x images of the class). THAW_ERROR_INPUT when it names another number
+ * of weights than there are classes. */
+thaw_status thaw_fit_class_weights(const struct thaw_config *config, const int *labels,
+                                   size_t count, size_t classes, struct thaw_arena *arena,
+                                   float **ret_weights);
+
 thaw_status thaw_fit_init(const struct thaw_fit_options *options, struct thaw_fit *ret_fit);
 void thaw_fit_finish(struct thaw_fit *fit); /* accepts {0} */
 

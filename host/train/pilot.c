@@ -34,14 +34,15 @@ static thaw_status save_values(const struct thaw_graph *graph, cl_mem *copies) {
     return THAW_OK;
 }
 
-/* Frees the copies, too. A failure on the way out must not hide why a pilot ended. */
-static thaw_status restore_values(const struct thaw_graph *graph, cl_mem *copies,
+/* Frees the copies, too; with `keep` that is all, if the pilot succeeded. A failure on the way out
+ * must not hide why a pilot ended. */
+static thaw_status restore_values(const struct thaw_graph *graph, cl_mem *copies, bool keep,
                                   thaw_status status) {
     thaw_status restored = THAW_OK;
     for (size_t i = 0; copies && i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
         size_t size_bytes = thaw_filter_size(&param->spec->filter) * sizeof(float);
-        if (copies[i] && restored == THAW_OK)
+        if (copies[i] && restored == THAW_OK && !(keep && status == THAW_OK))
             restored = thaw_buffer_copy(graph->device, copies[i], 0, param->value, 0, size_bytes);
         thaw_buffer_destroy(&copies[i]);
     }
@@ -242,7 +243,7 @@ thaw_status thaw_pilot_run(struct thaw_pilots *p, const struct thaw_stage *candi
     thaw_status status = copies ? save_values(graph, copies) : THAW_ERROR_MEMORY;
     if (status == THAW_OK)
         status = train_and_judge(p, &session, train, train_count, val, val_count, &result);
-    status = restore_values(graph, copies, status);
+    status = restore_values(graph, copies, p->keep, status);
     thaw_session_finish(&session);
     THAW_TRY(status);
     result.cpu_s = thaw_pilot_time().cpu_s - started.cpu_s;
@@ -341,7 +342,7 @@ thaw_status thaw_pilot_gradient_norms(struct thaw_pilots *p, const struct thaw_s
     thaw_status status = copies ? save_values(graph, copies) : THAW_ERROR_MEMORY;
     if (status == THAW_OK)
         status = measure_norms(p, &session, batches, ret_norms);
-    status = restore_values(graph, copies, status); /* running statistics have moved */
+    status = restore_values(graph, copies, false, status); /* running statistics have moved */
     thaw_session_finish(&session);
     return status;
 }

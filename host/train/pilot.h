@@ -3,7 +3,8 @@
  *
  * A pilot trains a candidate, which is a stage with a choice made in it, on some rows of the
  * training set and judges it on others. All tensors of the graph are as before when it returns,
- * whatever happened, bit for bit. It does what the stage would do but for these:
+ * whatever happened, bit for bit (unless pilots.keep says otherwise). It does what the stage would
+ * do but for these:
  *   - it takes `epochs` in place of the stage's; the schedule is pressed into them
  *   - there is no early stop, and the weights of the last epoch are judged
  *   - what lies below every candidate that leaves the first layers frozen is computed once, for all
@@ -43,7 +44,8 @@ struct thaw_pilots {
     int views; /* augmented copies of an image; 0: the stage does not augment */
     struct thaw_feature_cache augmented, plain; /* `augmented` is {0} without views */
     struct thaw_metrics metrics;                /* of the last pilot, in the arena */
-    char label[96];                             /* what `poll` is told that runs */
+    bool keep;      /* what the next pilots trained stays when they succeed: a warm-up for others */
+    char label[96]; /* what `poll` is told that runs */
 };
 
 struct thaw_pilot_result {

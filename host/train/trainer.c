@@ -51,34 +51,6 @@ static thaw_status load_photos(struct thaw_trainer *t) {
     return THAW_OK;
 }
 
-/* total / (classes x photos of the class): each class weighs the same in the loss. */
-static thaw_status set_class_weights(struct thaw_trainer *t) {
-    const struct thaw_config *config = t->config;
-    size_t classes = t->dataset->class_count;
-    if (!config->balanced_weights && !config->class_weights)
-        return THAW_OK;
-    t->class_weights = thaw_arena_array(&t->arena, classes, sizeof *t->class_weights);
-    if (!t->class_weights)
-        return THAW_ERROR_MEMORY;
-    if (config->balanced_weights) {
-        for (size_t i = 0; i < t->train.count; i++)
-            t->class_weights[t->train.labels[i]]++;
-        for (size_t c = 0; c < classes; c++)
-            t->class_weights[c] = (float)t->train.count / ((float)classes * t->class_weights[c]);
-        return THAW_OK;
-    }
-    if (config->class_weights->count != classes)
-        return thaw_yaml_fail(config->class_weights,
-                              "expected %zu weights, one for each class, got %zu", classes,
-                              config->class_weights->count);
-    for (size_t c = 0; c < classes; c++) {
-        double weight;
-        THAW_TRY(thaw_yaml_double(config->class_weights->items[c], 0, 1e6, &weight));
-        t->class_weights[c] = (float)weight;
-    }
-    return THAW_OK;
-}
-
 static thaw_status say_dead_channels(struct thaw_trainer *t) {
     struct thaw_norm_dead dead;
     struct thaw_text text = {0};
@@ -347,7 +319,8 @@ static thaw_status run(struct thaw_trainer *t, const struct thaw_train_options *
                                      t->folder.last));
     THAW_TRY(check_stages(t));
     THAW_TRY(load_photos(t));
-    THAW_TRY(set_class_weights(t));
+    THAW_TRY(thaw_fit_class_weights(t->config, t->train.labels, t->train.count,
+                                    t->dataset->class_count, &t->arena, &t->class_weights));
     if (checkpoint)
         THAW_TRY(resume_run(t, checkpoint));
     else

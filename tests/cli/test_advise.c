@@ -195,6 +195,49 @@ static void written(void **state) {
     json_decref(root);
 }
 
+/* Pilots of all regimes from the same head; the network and the advice are as without. */
+static void probe(void **state) {
+    (void)state;
+    json_t *root = ADVISE(same, "--probe", "--budget", "1h"), *plain = ADVISE(same);
+    const json_t *pilots = json_object_get(root, "pilots");
+    const json_t *regimes = json_object_get(pilots, "regimes");
+    assert_int_equal(json_array_size(regimes), 4);
+    assert_true(json_is_true(json_object_get(pilots, "all_epochs")));
+    assert_int_equal((int)number_of(pilots, "images"), 36);
+    double best = 0, trained = 0;
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *regime = json_array_get(regimes, i);
+        assert_int_equal((int)number_of(regime, "folds"), 3);
+        assert_in_range((int)(1000 * number_of(regime, "mean")), 0, 1000);
+        best = fmax(best, number_of(regime, "mean"));
+        assert_true(number_of(regime, "trained") >= trained);
+        trained = number_of(regime, "trained");
+        if (!strcmp(text_of(regime, "regime"), text_of(pilots, "best")))
+            assert_true(number_of(regime, "difference") == 0);
+    }
+    /* fc: 2 x 16 + 2; conv2 and bn2; conv1 and bn1 */
+    assert_int_equal((int)number_of(json_array_get(regimes, 0), "trained"), 34);
+    assert_int_equal((int)trained, 34 + 16 * 8 * 9 + 32 + 8 * 3 * 9 + 16);
+    assert_true(best > 0.5);
+    assert_true(json_equal(json_object_get(root, "votes"), json_object_get(plain, "votes")));
+    assert_true(json_is_null(json_object_get(plain, "pilots")));
+    json_decref(plain);
+    json_decref(root);
+}
+
+/* No time for a single pilot: the advice stands alone. */
+static void probe_without_time(void **state) {
+    (void)state;
+    json_t *root = ADVISE(same, "--probe", "--budget", "0.000001s");
+    const json_t *pilots = json_object_get(root, "pilots");
+    assert_true(json_is_null(json_object_get(pilots, "best")));
+    assert_true(json_is_false(json_object_get(pilots, "advice_holds")));
+    json_decref(root);
+    test_expect_exit(TEST_THAW(NULL, "advise", same, "--probe", "--budget", "soon"), 2,
+                     "'soon' is no time");
+    test_expect_exit(TEST_THAW(NULL, "advise", same, "--budget", "5min"), 2, "without --probe");
+}
+
 /* What the experiment says of training is not looked at. */
 static void with_stages(void **state) {
     (void)state;
@@ -236,6 +279,7 @@ int main(void) {
         cmocka_unit_test(evidence),      cmocka_unit_test(statistics),
         cmocka_unit_test(deterministic), cmocka_unit_test(source_features),
         cmocka_unit_test(written),       cmocka_unit_test(with_stages),
+        cmocka_unit_test(probe),         cmocka_unit_test(probe_without_time),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("cli/advise", tests, set_up, NULL);
