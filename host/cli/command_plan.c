@@ -178,9 +178,9 @@ static void print_tensors(const struct view *v, const struct thaw_plan_stage *s)
 
 static void print_cache(const struct view *v, const struct thaw_plan_stage *s) {
     const struct thaw_layout *out = &v->graph->nodes[s->session.start].out;
-    size_t image_bytes = (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
-    printf("  cache        %s of %s images x %d x %d x %d, computed once at %s",
-           BYTES(s->cache_bytes), COUNT(s->cache_bytes / image_bytes), out->c, out->h, out->w,
+    printf("  cache        %s of %s images x %d x %d x %d %s, computed once at %s",
+           BYTES(s->cache_bytes), COUNT(s->cache_images), out->c, out->h, out->w,
+           thaw_cache_dtype_names[s->session.stage->cache_dtype],
            v->graph->nodes[s->session.start].name);
     if (s->session.stage->cache_views)
         printf(" (%d augmented views to train)", s->session.stage->cache_views);

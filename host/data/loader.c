@@ -500,11 +500,15 @@ bool thaw_loader_is_resident(const thaw_loader *loader) {
     return !loader->absent;
 }
 
-uint64_t thaw_loader_hash(const thaw_loader *loader, enum thaw_set set) {
-    uint64_t hash = (uint64_t)loader->set_counts[set];
-    for (size_t i = 0; i < loader->set_counts[set]; i++) {
-        const uint64_t *own = &loader->entries[loader->sets[set][i]].hash;
+uint64_t thaw_loader_hash_photos(const thaw_loader *loader, const uint32_t *indices, size_t count) {
+    uint64_t hash = (uint64_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t *own = &loader->entries[indices[i]].hash;
         hash = thaw_hash64(own, sizeof *own, hash);
     }
     return hash;
+}
+
+uint64_t thaw_loader_hash(const thaw_loader *loader, enum thaw_set set) {
+    return thaw_loader_hash_photos(loader, loader->sets[set], loader->set_counts[set]);
 }

@@ -57,5 +57,7 @@ thaw_status thaw_loader_prefetch(thaw_loader *loader, const uint32_t *indices, s
 /* The content of a set: of each photo's pixels as decoded, in order. A cache of features computed
  * from them is keyed by it. */
 uint64_t thaw_loader_hash(const thaw_loader *loader, enum thaw_set set);
+/* The same of any photos, by index into dataset->photos. */
+uint64_t thaw_loader_hash_photos(const thaw_loader *loader, const uint32_t *indices, size_t count);
 
 #endif

@@ -2,22 +2,12 @@
 
 #include "io/weights.h"
 
+#include "core/half.h"
+
 static float bits_to_float(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
-}
-
-/* IEEE 754 binary16, by hand: not every compiler has the type. */
-static float half_to_float(uint16_t half) {
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    uint32_t exponent = (half >> 10) & 0x1fu, fraction = half & 0x3ffu;
-    if (exponent == 0x1f) /* infinity, NaN */
-        return bits_to_float(sign | 0x7f800000u | fraction << 13);
-    if (exponent) /* the bias goes from 15 to 127 */
-        return bits_to_float(sign | (exponent + 112) << 23 | fraction << 13);
-    float magnitude = (float)fraction * 0x1p-24f; /* subnormal or zero: exact */
-    return sign ? -magnitude : magnitude;
 }
 
 static float bfloat_to_float(uint16_t value) {
@@ -62,7 +52,7 @@ void thaw_weight_to_float(const struct thaw_weight *weight, float *ret_data) {
         CONVERT(uint32_t, );
         break;
     case THAW_DTYPE_F16:
-        CONVERT(uint16_t, half_to_float);
+        CONVERT(uint16_t, thaw_half_to_float);
         break;
     case THAW_DTYPE_BF16:
         CONVERT(uint16_t, bfloat_to_float);

@@ -119,6 +119,10 @@ struct thaw_auto {
     double budget_s; /* of wall-clock time; 0: none */
 };
 
+/* cache: {views: 4, dtype: f16, disk: false}; train/feature_cache.h */
+enum thaw_cache_dtype { THAW_CACHE_F32, THAW_CACHE_F16, THAW_CACHE_DTYPE_COUNT };
+extern const char *const thaw_cache_dtype_names[THAW_CACHE_DTYPE_COUNT];
+
 /* A stage may be written once and run in parts, which are stages of their own from here on:
  *
  *   - {stage: tune, train: [all], lr: 0.1x, epochs: 12, unfreeze: {from: head, every: 2, step: 1}}
@@ -152,8 +156,10 @@ struct thaw_stage {
     int epochs;
     int batch;
     enum thaw_norm_mode norm;
-    bool cache;               /* compute what lies below the trained part once */
-    int cache_views;          /* augmented copies of each image in the cache; 0: the plain image */
+    bool cache;      /* compute what lies below the trained part once */
+    int cache_views; /* augmented copies of each image in the cache; 0: the plain image */
+    enum thaw_cache_dtype cache_dtype;
+    bool cache_disk;          /* keep it in the cache folder, for other runs */
     const thaw_yaml *augment; /* NULL: none */
     const thaw_yaml *optimizer, *schedule;
     const thaw_yaml *average;      /* average.h; NULL: none */

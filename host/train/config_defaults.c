@@ -32,13 +32,30 @@ static thaw_status put_default(struct thaw_arena *arena, thaw_yaml *map,
     return thaw_yaml_put(arena, map, entry->key, value);
 }
 
+/* `cache: true`, or a mapping that leaves something out. */
+static thaw_status complete_cache(struct thaw_arena *arena, thaw_yaml *stage) {
+    static const struct entry all = {"cache", "{views: 0, dtype: f32, disk: true}"};
+    static const struct entry parts[] = {{"views", "0"}, {"dtype", "f32"}, {"disk", "true"}};
+    thaw_yaml *cache = (thaw_yaml *)thaw_yaml_get(stage, "cache");
+    bool on = false;
+    for (size_t i = 0; cache->kind == THAW_YAML_MAPPING && i < 3; i++)
+        THAW_TRY(put_default(arena, cache, &parts[i]));
+    if (cache->kind != THAW_YAML_SCALAR)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_bool(cache, &on));
+    if (!on)
+        return THAW_OK;
+    thaw_yaml_drop(stage, "cache");
+    return put_default(arena, stage, &all);
+}
+
 static thaw_status put_stage_defaults(struct thaw_arena *arena, thaw_yaml *stage) {
     thaw_yaml *unfreeze = (thaw_yaml *)thaw_yaml_get(stage, "unfreeze");
     for (size_t i = 0; i < 2; i++)
         THAW_TRY(put_default(arena, stage, &stage_defaults[i]));
     for (size_t i = 0; i < 3 && unfreeze && unfreeze->kind == THAW_YAML_MAPPING; i++)
         THAW_TRY(put_default(arena, unfreeze, &unfreeze_defaults[i]));
-    return THAW_OK;
+    return complete_cache(arena, stage);
 }
 
 /* The paths of the document that are relative to the file which they stand in. */

@@ -108,15 +108,23 @@ static thaw_status read_lr_rules(struct thaw_config *config, const thaw_yaml *no
     return THAW_OK;
 }
 
+const char *const thaw_cache_dtype_names[THAW_CACHE_DTYPE_COUNT] = {"f32", "f16"};
+
 static thaw_status read_cache(const thaw_yaml *cache, struct thaw_stage *stage) {
-    static const char *const keys[] = {"views"};
+    static const char *const keys[] = {"views", "dtype", "disk"};
+    size_t dtype = THAW_CACHE_F32;
+    stage->cache_disk = true;
     if (!cache)
         return THAW_OK;
     if (cache->kind == THAW_YAML_SCALAR)
         return thaw_yaml_bool(cache, &stage->cache);
     stage->cache = true;
     THAW_TRY(thaw_yaml_only(cache, keys, COUNT(keys)));
-    return thaw_yaml_get_int(cache, "views", 1, 64, &stage->cache_views);
+    THAW_TRY(
+        thaw_config_choice(cache, "dtype", thaw_cache_dtype_names, THAW_CACHE_DTYPE_COUNT, &dtype));
+    stage->cache_dtype = (enum thaw_cache_dtype)dtype;
+    THAW_TRY(thaw_yaml_get_bool(cache, "disk", &stage->cache_disk));
+    return thaw_yaml_get_int(cache, "views", 0, 64, &stage->cache_views);
 }
 
 static thaw_status read_early_stop(const thaw_yaml *node, struct thaw_stage *stage) {

@@ -1,20 +1,12 @@
-/* Batches for an executable: photos through augmentation, or features that a frozen part gave once.
- */
+/* Batches for an executable: photos through augmentation, or features that a frozen part gave once
+ * (feature_cache.h). */
 #ifndef THAW_TRAIN_FEED_H
 #define THAW_TRAIN_FEED_H
 
 #include "data/augment.h"
 #include "data/loader.h"
 #include "graph/exec.h"
-
-/* The output of one node for every photo of a set, in host memory: (views, photos, C, H, W). */
-struct thaw_feature_cache {
-    int c, h, w;
-    int views;
-    const uint32_t *photos; /* photo ids of the loader, in the order of the rows; borrowed */
-    size_t count;
-    float *values;
-};
+#include "train/feature_cache.h"
 
 struct thaw_feed {
     thaw_device *device;
@@ -36,19 +28,6 @@ static inline uint32_t thaw_members_row(const struct thaw_members *members, size
     return members->rows ? members->rows[i] : (uint32_t)i;
 }
 
-/* Called now and then with (done, total); a status other than THAW_OK ends the work with it. */
-typedef thaw_status thaw_feed_progress(void *user, size_t done, size_t total);
-
-/* Runs the graph up to `node` for `count` photos, `views` times with the augmenter's draws of
- * epochs 0 .. views - 1, or once without augmentation for views = 0. */
-thaw_status thaw_feature_cache_build(struct thaw_graph *graph, int node, thaw_loader *loader,
-                                     thaw_augmenter *augmenter, const uint32_t *photos,
-                                     size_t count, int views, int batch, const char *conv_candidate,
-                                     thaw_feed_progress *progress, void *user,
-                                     struct thaw_feature_cache *ret_cache);
-void thaw_feature_cache_finish(struct thaw_feature_cache *cache); /* accepts {0} */
-size_t thaw_feature_cache_bytes(const struct thaw_feature_cache *cache);
-
 /* Fills the first `count` images of `input` with the set's members `rows` (positions in `photos`),
  * as drawn for `epoch`. mix_partner and mix_lambda (count values, may be NULL) say what mixup did.
  */
@@ -59,5 +38,9 @@ struct thaw_mix {
 thaw_status thaw_feed_fill(const struct thaw_feed *feed, const uint32_t *photos,
                            const uint32_t *rows, int count, uint32_t epoch, bool training,
                            const struct thaw_tensor *input, struct thaw_mix *mix);
+/* Says which rows the next call of fill will ask for, right after this one: photos that are not in
+ * memory are decoded meanwhile. Costs time at most where it is wrong; count 0: nothing is next. */
+thaw_status thaw_feed_announce(const struct thaw_feed *feed, const uint32_t *photos,
+                               const uint32_t *rows, int count);
 
 #endif

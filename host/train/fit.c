@@ -104,6 +104,13 @@ static thaw_status fill_batch(struct thaw_fit *fit, const uint32_t *rows, int co
     return thaw_tensor_write(s->graph->device, thaw_exec_targets(s->train), count, fit->targets);
 }
 
+static thaw_status announce_next(const struct thaw_fit *fit, size_t first) {
+    const struct thaw_members *train = &fit->o.train;
+    size_t left = train->count - first, batch = (size_t)fit->o.session->stage->batch;
+    return thaw_feed_announce(train->feed, train->photos, fit->order + first,
+                              (int)(left < batch ? left : batch));
+}
+
 thaw_status thaw_fit_gradient(struct thaw_fit *fit) {
     const struct thaw_session *s = fit->o.session;
     struct thaw_train_state *state = fit->o.state;
@@ -112,6 +119,7 @@ thaw_status thaw_fit_gradient(struct thaw_fit *fit) {
     int count = (int)(left < batch ? left : batch);
     double norm = 0, sum = 0;
     THAW_TRY(fill_batch(fit, fit->order + first, count, &norm));
+    THAW_TRY(announce_next(fit, first + (size_t)count));
     struct thaw_op_step step = {.batch = count,
                                 .seed = s->config->seed,
                                 .counter = state->counter,

@@ -75,11 +75,28 @@ static thaw_status on_cached(void *user, size_t done, size_t total) {
     return p->o.poll(p->o.user, "computing features for pilots", done, total);
 }
 
-static thaw_status build_cache(struct thaw_pilots *p, int batch, int views,
-                               struct thaw_feature_cache *cache) {
-    return thaw_feature_cache_build(
-        p->o.graph, p->start, p->o.loader, views ? p->augmenter : p->plain_augmenter, p->o.photos,
-        p->o.count, views, batch, p->o.config->conv_candidate, on_cached, p, cache);
+/* As the stage's own would be kept; in memory where it has none. */
+static thaw_status open_cache(struct thaw_pilots *p, const struct thaw_stage *stage, int views,
+                              struct thaw_feature_cache *cache) {
+    struct thaw_feature_options options = {
+        .graph = p->o.graph,
+        .node = p->start,
+        .loader = p->o.loader,
+        .augmenter = views ? p->augmenter : p->plain_augmenter,
+        .input = p->o.input,
+        .augment = stage->augment,
+        .seed = p->o.config->seed,
+        .photos = p->o.photos,
+        .count = p->o.count,
+        .views = views,
+        .batch = stage->batch,
+        .conv_candidate = p->o.config->conv_candidate,
+        .dtype = stage->cache_dtype,
+        .disk = stage->cache && stage->cache_disk,
+        .progress = on_cached,
+        .user = p,
+    };
+    return thaw_feature_cache_open(&options, cache);
 }
 
 static thaw_status fill_caches(struct thaw_pilots *p, const struct thaw_stage *candidates,
@@ -97,8 +114,8 @@ static thaw_status fill_caches(struct thaw_pilots *p, const struct thaw_stage *c
         p->start = 0;
     if (!p->start)
         return THAW_OK;
-    THAW_TRY(build_cache(p, candidates->batch, 0, &p->plain));
-    return p->views ? build_cache(p, candidates->batch, p->views, &p->augmented) : THAW_OK;
+    THAW_TRY(open_cache(p, candidates, 0, &p->plain));
+    return p->views ? open_cache(p, candidates, p->views, &p->augmented) : THAW_OK;
 }
 
 static thaw_status parse_augment(struct thaw_pilots *p, const struct thaw_stage *stage) {

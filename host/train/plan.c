@@ -33,9 +33,9 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
 }
 
 /* Bytes of the output of a node for one image, in host memory. */
-static size_t image_bytes(const struct thaw_graph *graph, int node) {
+static size_t image_values(const struct thaw_graph *graph, int node) {
     const struct thaw_layout *out = &graph->nodes[node].out;
-    return (size_t)out->c * (size_t)out->h * (size_t)out->w * sizeof(float);
+    return (size_t)out->c * (size_t)out->h * (size_t)out->w;
 }
 
 /* Photos as listed: broken ones are found only when they are decoded. */
@@ -48,9 +48,10 @@ static thaw_status plan_images(const struct thaw_experiment *e, struct thaw_plan
     if (!s->session.start)
         return THAW_OK;
     size_t views = stage->cache_views ? (size_t)stage->cache_views : 1;
-    s->cache_bytes =
-        image_bytes(e->graph, s->session.start) *
-        (e->dataset->set_counts[THAW_SET_TRAIN] * views + e->dataset->set_counts[THAW_SET_VAL]);
+    s->cache_images =
+        e->dataset->set_counts[THAW_SET_TRAIN] * views + e->dataset->set_counts[THAW_SET_VAL];
+    s->cache_bytes = image_values(e->graph, s->session.start) * s->cache_images *
+                     thaw_feature_value_bytes(stage->cache_dtype);
     return THAW_OK;
 }
 
@@ -85,8 +86,7 @@ static thaw_status plan_execs(const struct thaw_experiment *e, struct thaw_plan_
     struct thaw_exec_options cache = {
         .batch = batch, .keep = &start, .keep_count = 1, .only_keep = true};
     THAW_TRY(plan_exec(e, &cache, &s->caching, &s->cache_flops));
-    size_t images = s->cache_bytes / image_bytes(e->graph, start);
-    s->cache_flops *= (double)images / batch;
+    s->cache_flops *= (double)s->cache_images / batch;
     return THAW_OK;
 }
 

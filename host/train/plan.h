@@ -21,7 +21,8 @@ struct thaw_plan_stage {
     struct thaw_session session; /* stage, optimizer, schedule, steps of an epoch; not started */
     struct thaw_plan_tensor *tensors; /* one for each parameter of the graph */
     size_t trained_tensors, trained_values;
-    size_t cache_bytes; /* of session.start's output for every image and view; 0: no cache */
+    size_t cache_images; /* rows of the cache: every image and view */
+    size_t cache_bytes;  /* of session.start's output for every image and view; 0: no cache */
     int64_t steps;
     struct thaw_exec_memory memory;     /* of training */
     struct thaw_exec_memory evaluation; /* of validation */

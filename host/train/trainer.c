@@ -230,12 +230,28 @@ static thaw_status on_cache(void *user, size_t done, size_t total) {
     return thaw_trainer_poll(t);
 }
 
-static thaw_status build_cache(struct thaw_trainer *t, const struct thaw_trainer_set *set,
-                               int views, struct thaw_feature_cache *cache) {
-    thaw_augmenter *augmenter = views ? t->augmenter : t->eval_augmenter;
-    return thaw_feature_cache_build(t->graph, t->session.start, t->loader, augmenter, set->photos,
-                                    set->count, views, t->session.stage->batch,
-                                    t->config->conv_candidate, on_cache, t, cache);
+static thaw_status open_cache(struct thaw_trainer *t, const struct thaw_trainer_set *set, int views,
+                              struct thaw_feature_cache *cache) {
+    const struct thaw_stage *stage = t->session.stage;
+    struct thaw_feature_options options = {
+        .graph = t->graph,
+        .node = t->session.start,
+        .loader = t->loader,
+        .augmenter = views ? t->augmenter : t->eval_augmenter,
+        .input = &t->experiment.input,
+        .augment = stage->augment,
+        .seed = t->config->seed,
+        .photos = set->photos,
+        .count = set->count,
+        .views = views,
+        .batch = stage->batch,
+        .conv_candidate = t->config->conv_candidate,
+        .dtype = stage->cache_dtype,
+        .disk = stage->cache_disk,
+        .progress = on_cache,
+        .user = t,
+    };
+    return thaw_feature_cache_open(&options, cache);
 }
 
 static thaw_status set_up_feeds(struct thaw_trainer *t) {
@@ -247,8 +263,8 @@ static thaw_status set_up_feeds(struct thaw_trainer *t) {
         (struct thaw_feed){t->device, t->loader, t->eval_augmenter, NULL, t->config->seed};
     if (t->session.start == 0)
         return THAW_OK;
-    THAW_TRY(build_cache(t, &t->train, stage->cache_views, &t->train_cache));
-    THAW_TRY(build_cache(t, &t->val, 0, &t->val_cache));
+    THAW_TRY(open_cache(t, &t->train, stage->cache_views, &t->train_cache));
+    THAW_TRY(open_cache(t, &t->val, 0, &t->val_cache));
     t->train_feed.cache = &t->train_cache;
     t->val_feed.cache = &t->val_cache;
     return THAW_OK;

@@ -380,7 +380,7 @@ static void mistakes_of_a_stage(void **state) {
         {"train: [{train: [head], lr: 1, epochs: 1, norm: freeze}]\n", "nearest: 'frozen'"},
         {"train: [{train: [head], lr: 1, epochs: 1, cache: 3}]\n", "cats.yaml:3:50: "},
         {"train: [{train: [head], lr: 1, epochs: 1, cache: [3]}]\n", "cats.yaml:3:50: "},
-        {"train: [{train: [head], lr: 1, epochs: 1, cache: {views: 0}}]\n", "cats.yaml:3:58: "},
+        {"train: [{train: [head], lr: 1, epochs: 1, cache: {views: -1}}]\n", "cats.yaml:3:58: "},
         {"train: [{train: [head], lr: 1, epochs: 1, cache: {view: 2}}]\n", "nearest: 'views'"},
         {"train: [{train: [head], lr: 1, epochs: 1, early_stop: {metric: top1}}]\n", "val.top1"},
         {"train: [{train: [head], lr: 1, epochs: 1, early_stop: {patience: 0}}]\n", "cats.yaml:3:"},
