@@ -1,6 +1,7 @@
 #include "train/plan.h"
 
 #include "data/augment.h"
+#include "train/feature_cache.h"
 #include "train/stage.h"
 
 static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_plan *plan,
