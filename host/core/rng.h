@@ -17,6 +17,7 @@ enum thaw_rng_stream {
     THAW_RNG_INIT,
     THAW_RNG_TEST,
     THAW_RNG_FOLDS,
+    THAW_RNG_SHARPNESS,
     THAW_RNG_STREAM_COUNT
 };
 

@@ -131,6 +131,7 @@ thaw_status thaw_fit_gradient(struct thaw_fit *fit) {
         sum += (double)fit->losses[i];
     if (!isfinite(sum))
         return diverged(fit);
+    fit->step_loss = sum / norm;
     state->loss_sum += sum;
     state->loss_norm += norm;
     return THAW_OK;

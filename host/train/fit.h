@@ -23,8 +23,9 @@ struct thaw_fit_options {
 
 struct thaw_fit {
     struct thaw_fit_options o;
-    int steps;     /* of an epoch */
-    bool diverged; /* why a step failed: its loss was not finite */
+    int steps;        /* of an epoch */
+    double step_loss; /* mean of the last step */
+    bool diverged;    /* why a step failed: its loss was not finite */
     struct thaw_arena arena;
     uint32_t *order; /* positions in the training set: this epoch's */
     int *labels, *partner;

@@ -272,6 +272,7 @@ static thaw_status set_up_feeds(struct thaw_trainer *t) {
 
 static void close_stage(struct thaw_trainer *t) {
     thaw_fit_finish(&t->fit);
+    t->collapse = (struct thaw_collapse){0};
     thaw_augmenter_destroy(&t->augmenter);
     thaw_session_finish(&t->session);
     thaw_feature_cache_finish(&t->train_cache);

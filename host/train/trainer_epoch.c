@@ -1,7 +1,6 @@
 /* Within a stage: epochs, keeping the best, stopping early, checkpoints. */
 #include <time.h>
 
-#include "train/norm_stats.h"
 #include "train/trainer_internal.h"
 
 double thaw_clock_s(void) {
@@ -213,12 +212,15 @@ static thaw_status run_epoch(struct thaw_trainer *t, bool *ret_stop) {
     double start_s = thaw_clock_s(), images_per_s = 0;
     size_t images = 0;
     if (t->session.stage->norm == THAW_NORM_REFRESH) {
-        THAW_TRY(refresh_norm(t));
+        THAW_TRY(thaw_trainer_refresh_norm(t));
         return finish_epoch(t, (double)t->train.count / (thaw_clock_s() - start_s), ret_stop);
     }
     thaw_fit_begin_epoch(&t->fit);
+    if (t->state.stage_steps == 0)
+        THAW_TRY(thaw_trainer_check_steepness(t));
     while (t->state.step < t->fit.steps) {
         THAW_TRY(thaw_fit_step(&t->fit));
+        thaw_trainer_watch(t);
         images += (size_t)t->session.stage->batch;
         images_per_s = (double)images / (thaw_clock_s() - start_s);
         struct thaw_train_progress progress = progress_of(t, images_per_s);

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "train/collapse.h"
 #include "train/experiment.h"
 #include "train/fit.h"
 #include "train/run_folder.h"
@@ -50,6 +51,7 @@ struct thaw_trainer {
     struct thaw_feature_cache train_cache, val_cache;
     struct thaw_feed train_feed, val_feed;
     struct thaw_fit fit;
+    struct thaw_collapse collapse;
 };
 
 double thaw_clock_s(void);
@@ -64,6 +66,11 @@ thaw_status thaw_trainer_chosen_stage(struct thaw_trainer *t, int index,
 thaw_status thaw_trainer_choose(struct thaw_trainer *t);
 /* At the end of a stage as written: its averages, where it took some, become the weights. */
 thaw_status thaw_trainer_settle_average(struct thaw_trainer *t);
+/* trainer_norm.c: the one epoch of a stage with norm: refresh; a warning before the first step of a
+ * stage whose rates are too high for its norm mode, and one while it wrecks the network. */
+thaw_status thaw_trainer_refresh_norm(struct thaw_trainer *t);
+thaw_status thaw_trainer_check_steepness(struct thaw_trainer *t);
+void thaw_trainer_watch(struct thaw_trainer *t);
 /* THAW_INTERRUPTED once the caller's flag is up. */
 thaw_status thaw_trainer_poll(const struct thaw_trainer *t);
 
