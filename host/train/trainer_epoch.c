@@ -112,41 +112,13 @@ static void judge(struct thaw_trainer *t, bool *ret_keep, bool *ret_stop) {
                 t->state.stale_epochs >= stage->early_stop_patience;
 }
 
-static thaw_status on_refresh(void *user, size_t done, size_t total) {
-    const struct thaw_trainer *t = user;
-    if (t->events->on_working)
-        t->events->on_working(t->events->user, "measuring norm statistics", done, total);
-    return thaw_trainer_poll(t);
-}
-
-/* Of the layers whose batch_statistics the stage set. */
-static thaw_status refresh_norm(struct thaw_trainer *t) {
-    struct thaw_graph *graph = t->graph;
-    bool *nodes = thaw_arena_array(&t->session.arena, graph->node_count + 1, sizeof *nodes);
-    if (!nodes)
-        return THAW_ERROR_MEMORY;
-    for (size_t i = 0; i < graph->node_count; i++)
-        nodes[i] = graph->nodes[i].batch_statistics;
-    struct thaw_norm_refresh refresh = {.graph = graph,
-                                        .nodes = nodes,
-                                        .start = t->session.start,
-                                        .members = t->fit.o.train,
-                                        .augment = true,
-                                        .epoch = thaw_fit_augment_epoch(&t->state),
-                                        .batch = t->session.stage->batch,
-                                        .conv_candidate = t->config->conv_candidate,
-                                        .seed = t->config->seed,
-                                        .progress = on_refresh,
-                                        .user = t};
-    return thaw_norm_refresh(&refresh);
-}
-
 /* Statistics that fit the averaged weights, where the stage moves them and the average asks. */
 static thaw_status measure_averaged(struct thaw_trainer *t) {
     bool moving = false;
     for (size_t i = 0; i < t->graph->node_count; i++)
         moving |= t->graph->nodes[i].batch_statistics;
-    return moving && t->session.average.type->measures_statistics ? refresh_norm(t) : THAW_OK;
+    return moving && t->session.average.type->measures_statistics ? thaw_trainer_refresh_norm(t)
+                                                                  : THAW_OK;
 }
 
 thaw_status thaw_trainer_settle_average(struct thaw_trainer *t) {
