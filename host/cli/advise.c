@@ -212,7 +212,8 @@ static json_t *advice_json(const struct view *v) {
 
 static thaw_status write_config(const struct view *v) {
     struct thaw_text text = {0};
-    thaw_status status = thaw_advise_config_emit(v->config, v->m, v->advice, &text);
+    thaw_status status =
+        thaw_advise_config_emit(v->config, v->values->name, v->m, v->advice, &text);
     if (status == THAW_OK)
         status = thaw_file_write(v->values->output, text.text, text.length);
     thaw_text_finish(&text);

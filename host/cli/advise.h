@@ -8,6 +8,7 @@
 
 struct thaw_advise_values {
     const char *output, *source;
+    const char *name; /* that the written experiment says; NULL: none */
     bool overwrite, probe;
     const char *budget; /* of the probe; NULL: five minutes */
     int images;

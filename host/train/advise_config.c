@@ -77,14 +77,22 @@ static bool is_default(const thaw_yaml *value) {
     return value->file && !strcmp(value->file, "default");
 }
 
-thaw_status thaw_advise_config_emit(const struct thaw_config *config,
+thaw_status thaw_advise_config_emit(const struct thaw_config *config, const char *name,
                                     const struct thaw_measurements *m,
                                     const struct thaw_advice *advice, struct thaw_text *text) {
     struct thaw_arena arena = {0};
     thaw_yaml map = {.kind = THAW_YAML_MAPPING};
     thaw_status status = THAW_OK;
     thaw_yaml *regime = thaw_yaml_new_scalar(&arena, advice->regime, NULL);
-    status = regime ? thaw_yaml_put(&arena, &map, "regime", regime) : THAW_ERROR_MEMORY;
+    thaw_yaml *called = name ? thaw_yaml_new_scalar(&arena, name, NULL) : NULL;
+    if (!regime || (name && !called))
+        status = THAW_ERROR_MEMORY;
+    if (status == THAW_OK && name) {
+        called->quoted = true;
+        status = thaw_yaml_put(&arena, &map, "name", called);
+    }
+    if (status == THAW_OK)
+        status = thaw_yaml_put(&arena, &map, "regime", regime);
     for (size_t i = 0; i < sizeof kept / sizeof *kept && status == THAW_OK; i++) {
         thaw_yaml *value = (thaw_yaml *)thaw_yaml_get(config->document, kept[i]);
         if (value && !is_default(value) && !says_nothing(kept[i], value))

@@ -11,8 +11,8 @@
 thaw_status thaw_advise_config_check(const struct thaw_config *config, const char *path,
                                      bool overwrite);
 /* Appends the file's text. Paths in it are absolute. The name is the new file's; optimizer and
- * schedule are the regime's. */
-thaw_status thaw_advise_config_emit(const struct thaw_config *config,
+ * schedule are the regime's. `name`: of the experiment; NULL: left to the file's. */
+thaw_status thaw_advise_config_emit(const struct thaw_config *config, const char *name,
                                     const struct thaw_measurements *measurements,
                                     const struct thaw_advice *advice, struct thaw_text *text);
 

@@ -394,6 +394,23 @@ static thaw_status load(const char *path, const struct overrides *overrides,
     return read_document(config, overrides);
 }
 
+thaw_status thaw_config_read_untrained(const thaw_yaml *document, const char *path,
+                                       struct thaw_config *ret_config) {
+    struct thaw_config config = {0};
+    struct overrides overrides = {.untrained = true};
+    config.path = thaw_arena_copy(&config.arena, path);
+    thaw_status status = config.path ? THAW_OK : THAW_ERROR_MEMORY;
+    if (status == THAW_OK)
+        status = thaw_yaml_copy(&config.arena, document, &config.document);
+    if (status == THAW_OK)
+        status = read_document(&config, &overrides);
+    if (status != THAW_OK)
+        thaw_config_finish(&config);
+    else
+        *ret_config = config;
+    return status;
+}
+
 static thaw_status set_regime(const struct thaw_config *base, const char *regime,
                               struct thaw_config *config) {
     static const char *const others[] = {"train", "epochs", "optimizer", "schedule"};

@@ -211,6 +211,10 @@ thaw_status thaw_config_load(const char *path, const char *const *sets, size_t s
  * `epochs` are not looked at: there are no stages. Sets of those are THAW_ERROR_INPUT. */
 thaw_status thaw_config_load_untrained(const char *path, const char *const *sets, size_t set_count,
                                        struct thaw_config *ret_config);
+/* Likewise of a document that is in no file yet; `path` is what it will be called. Borrows texts of
+ * `document`, which must outlive it. */
+thaw_status thaw_config_read_untrained(const thaw_yaml *document, const char *path,
+                                       struct thaw_config *ret_config);
 /* The same with one of the regimes in place of its training, optimizer and schedule. Borrows texts
  * of `base`, which must outlive it. */
 thaw_status thaw_config_with_regime(const struct thaw_config *base, const char *regime,

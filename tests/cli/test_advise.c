@@ -254,6 +254,58 @@ static void with_stages(void **state) {
     thaw_config_finish(&config);
 }
 
+/* ---- thaw init ------------------------------------------------------------------------------ */
+
+/* The classes of the folder, the name of it, and an experiment that can be planned. */
+static void init(void **state) {
+    (void)state;
+    struct thaw_config config;
+    const char *first = tiny_path("first.yaml"), *photos = tiny_path("photos");
+    const char *model = tiny_path("tiny.yaml");
+    const char *weights = tiny_run_file("source", "model.safetensors");
+    struct test_process made =
+        TEST_THAW(NULL, "init", photos, "--model", model, "--weights", weights, "-o", first);
+    if (made.exit_code)
+        fail_msg("init: %s", made.errors);
+    assert_non_null(strstr(made.output, "regime: small_"));
+    assert_non_null(strstr(made.output, "next: thaw train "));
+    test_process_finish(&made);
+    assert_ok(thaw_config_load(first, NULL, 0, &config));
+    assert_string_equal(config.name, "photos");
+    assert_non_null(strstr(config.weights, "model.safetensors"));
+    assert_non_null(strstr(thaw_yaml_get(config.data, "root")->text, "/photos"));
+    thaw_config_finish(&config);
+    struct test_process plan = TEST_THAW(NULL, "plan", first);
+    if (plan.exit_code)
+        fail_msg("plan: %s", plan.errors);
+    test_process_finish(&plan);
+    test_expect_exit(TEST_THAW(NULL, "init", photos, "-o", first), 2, "exists already");
+}
+
+/* Weights of the cache: the folder's name says of which model. */
+static void init_without_weights(void **state) {
+    (void)state;
+    char cache[300];
+    const char *const environment[] = {cache, NULL};
+    const char *photos = tiny_path("photos"), *first = tiny_path("second.yaml");
+    snprintf(cache, sizeof cache, "THAW_CACHE=%s", tiny_path("cache"));
+    assert_ok(thaw_path_make_directories(tiny_path("cache/examples/resnet-8")));
+    test_expect_exit(TEST_THAW(environment, "init", photos, "-o", first), 2, "no weights for any");
+    test_expect_exit(TEST_THAW(environment, "init", photos, "-o", first, "--model", "resnet18"), 2,
+                     "no weights for resnet18");
+    test_expect_exit(TEST_THAW(environment, "init", photos, "-o", first, "--weights", "x.pth"), 2,
+                     "needs --model");
+    test_expect_exit(TEST_THAW(environment, "init", tiny_path("tiny.yaml"), "-o", first), 2,
+                     "is no folder");
+    test_expect_exit(TEST_THAW(environment, "init", photos, "-o", first, "--model", "resnet18",
+                               "--weights", tiny_path("none.pth")),
+                     2, "none.pth: does not exist");
+    assert_ok(thaw_path_make_directories(tiny_path("cache/examples/resnet18")));
+    tiny_write("cache/examples/resnet18/a.pth", "no weights");
+    test_expect_exit(TEST_THAW(environment, "init", photos, "-o", first), 2, "resnet18/a.pth");
+    assert_false(thaw_path_exists(first));
+}
+
 /* ---- failures ------------------------------------------------------------------------------- */
 
 static void refusals(void **state) {
@@ -280,6 +332,7 @@ int main(void) {
         cmocka_unit_test(deterministic), cmocka_unit_test(source_features),
         cmocka_unit_test(written),       cmocka_unit_test(with_stages),
         cmocka_unit_test(probe),         cmocka_unit_test(probe_without_time),
+        cmocka_unit_test(init),          cmocka_unit_test(init_without_weights),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("cli/advise", tests, set_up, NULL);
