@@ -62,10 +62,14 @@ static void print_pilot(const struct view *v, int r) {
         printf("  no time was left\n");
     else if (pilot->diverged)
         printf("  the loss became infinite or not a number\n");
-    else
-        printf(" %8.4f %+9.4f +- %.4f %8.1f s%s%s\n", pilot->mean, pilot->difference,
-               pilot->standard_error, pilot->cpu_s, r == v->m->pilot_best ? "  best" : "",
+    else {
+        char error[24] = "       -"; /* one fold has none */
+        if (pilot->folds > 1)
+            snprintf(error, sizeof error, "+- %.4f", pilot->standard_error);
+        printf(" %8.4f %+9.4f %-9s %8.1f s%s%s\n", pilot->mean, pilot->difference, error,
+               pilot->cpu_s, r == v->m->pilot_best ? "  best" : "",
                !strcmp(pilot->regime, v->advice->regime) ? "  advised" : "");
+    }
 }
 
 static const struct thaw_advice_pilot *advised_pilot(const struct view *v) {
