@@ -64,8 +64,8 @@ struct work {
     struct thaw_auto_candidate *candidates; /* those that are tried */
     struct thaw_stage *stages;              /* with each of them in place of `auto` */
     size_t count;
+    bool *given_up;                    /* after the first fold */
     struct thaw_pilot_result *results; /* [fold][candidate] */
-    size_t done;                       /* of those, in this order */
     double *norms;                     /* NULL: not measured */
     struct thaw_pilot_time started;
     bool spent;
@@ -101,9 +101,10 @@ static thaw_status open_work(struct work *w, const char *const *class_names) {
     size_t all = w->a->candidate_count;
     w->candidates = thaw_arena_array(&w->arena, all, sizeof *w->candidates);
     w->stages = thaw_arena_array(&w->arena, all, sizeof *w->stages);
+    w->given_up = thaw_arena_array(&w->arena, all, sizeof *w->given_up);
     w->results = thaw_arena_array(&w->arena, all * (size_t)w->a->folds, sizeof *w->results);
     w->norms = thaw_arena_array(&w->arena, o->graph->stage_count + 1, sizeof *w->norms);
-    if (!w->candidates || !w->stages || !w->results || !w->norms)
+    if (!w->candidates || !w->stages || !w->given_up || !w->results || !w->norms)
         return THAW_ERROR_MEMORY;
     thaw_status status = thaw_folds_make(&w->arena, o->labels, o->count, class_names, o->classes,
                                          w->a->folds, o->config->seed, &w->folds);
@@ -121,20 +122,41 @@ static thaw_status open_work(struct work *w, const char *const *class_names) {
     return list_candidates(w, w->a->also_first && peaks_at_first(o->graph, w->norms));
 }
 
-static thaw_status run_pilots(struct work *w) {
-    size_t total = (size_t)w->a->folds * w->count;
-    while (w->done < total) {
-        size_t fold = w->done / w->count, c = w->done % w->count;
-        snprintf(w->pilots.label, sizeof w->pilots.label, "%s: pilot %zu of %zu: depth %s",
-                 w->stage->name, w->done + 1, total, w->candidates[c].name);
+static double value_of(const struct work *w, size_t fold, size_t c) {
+    return w->results[fold * w->count + c].values[w->a->metric];
+}
+
+/* What trains the first layers and was not better than everything smaller. */
+static void give_up(struct work *w) {
+    bool any_cached = false;
+    for (size_t c = 0; c < w->count; c++) {
+        any_cached |= w->results[c].cached;
+        for (size_t smaller = 0; smaller < c && any_cached && !w->results[c].cached; smaller++)
+            w->given_up[c] |=
+                !thaw_metric_better(w->a->metric, value_of(w, 0, c), value_of(w, 0, smaller)) &&
+                !w->results[smaller].diverged;
+    }
+}
+
+static thaw_status run_fold(struct work *w, size_t fold) {
+    for (size_t c = 0; c < w->count && !w->spent; c++) {
+        if (w->given_up[c])
+            continue;
+        snprintf(w->pilots.label, sizeof w->pilots.label, "%s: pilot of depth %s, fold %zu of %d",
+                 w->stage->name, w->candidates[c].name, fold + 1, w->a->folds);
         THAW_TRY(thaw_pilot_run(&w->pilots, &w->stages[c], w->folds.train[fold],
                                 w->folds.train_count[fold], w->folds.val[fold],
-                                w->folds.val_count[fold], &w->results[w->done]));
-        w->done++;
-        if (w->done < total && budget_spent(w)) {
-            w->spent = true;
-            return THAW_OK;
-        }
+                                w->folds.val_count[fold], &w->results[fold * w->count + c]));
+        w->spent = budget_spent(w);
+    }
+    return THAW_OK;
+}
+
+static thaw_status run_pilots(struct work *w) {
+    for (int fold = 0; fold < w->a->folds && !w->spent; fold++) {
+        THAW_TRY(run_fold(w, (size_t)fold));
+        if (!fold && !w->spent)
+            give_up(w);
     }
     return THAW_OK;
 }
@@ -145,29 +167,27 @@ static json_t *real_or_null(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* `score` is NULL for what was not compared. */
 static json_t *candidate_json(const struct work *w, size_t c, int counted,
                               const struct thaw_auto_score *score) {
     json_t *folds = json_array();
     double cpu_s = 0, wall_s = 0;
     int steps = 0, diverged = 0;
     for (size_t f = 0; f < (size_t)w->a->folds; f++) {
-        size_t at = f * w->count + c;
-        const struct thaw_pilot_result *r = &w->results[at];
-        json_array_append_new(folds,
-                              at < w->done ? real_or_null(r->values[w->a->metric]) : json_null());
-        if (at >= w->done)
-            continue;
+        const struct thaw_pilot_result *r = &w->results[f * w->count + c];
+        json_array_append_new(folds, r->ran ? real_or_null(value_of(w, f, c)) : json_null());
         cpu_s += r->cpu_s;
         wall_s += r->wall_s;
         steps += r->steps;
         diverged += r->diverged;
     }
     bool usable = score && score->usable;
-    return json_pack("{s:s, s:s?, s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:f, s:f}", "depth",
+    return json_pack("{s:s, s:s?, s:o, s:i, s:b, s:i, s:o, s:o, s:o, s:i, s:f, s:f}", "depth",
                      w->candidates[c].name, "train", w->candidates[c].pattern, "folds", folds,
-                     "diverged", diverged, "counted", counted, "mean",
-                     usable ? json_real(score->mean) : json_null(), "difference",
-                     usable ? json_real(score->difference) : json_null(), "standard_error",
+                     "diverged", diverged, "given_up", (int)w->given_up[c], "counted",
+                     score ? counted : 0, "mean", usable ? json_real(score->mean) : json_null(),
+                     "difference", usable ? json_real(score->difference) : json_null(),
+                     "standard_error",
                      usable && counted > 1 ? json_real(score->standard_error) : json_null(),
                      "steps", steps, "cpu_s", cpu_s, "wall_s", wall_s);
 }
@@ -198,18 +218,43 @@ static json_t *result_json(const struct work *w, int chosen, json_t *candidates)
         candidates);
 }
 
-static thaw_status judge(struct work *w, json_t **ret_depth) {
-    int folds = (int)(w->done / w->count);
-    size_t compared = folds ? w->count : w->done;
-    int counted = folds ? folds : 1;
-    double *values = thaw_arena_array(&w->arena, compared * (size_t)counted, sizeof *values);
-    struct thaw_auto_score *scores = thaw_arena_array(&w->arena, compared, sizeof *scores);
-    if (!values || !scores)
+/* The candidates that are compared, and over how many folds. */
+struct comparison {
+    size_t *of; /* their numbers among all */
+    size_t count;
+    int folds;
+    double *values;
+    struct thaw_auto_score *scores;
+};
+
+static bool ran_in(const struct work *w, size_t fold, size_t c) {
+    return w->results[fold * w->count + c].ran;
+}
+
+static thaw_status make_comparison(struct work *w, struct comparison *k) {
+    size_t folds = (size_t)w->a->folds;
+    k->of = thaw_arena_array(&w->arena, w->count, sizeof *k->of);
+    k->values = thaw_arena_array(&w->arena, w->count * folds, sizeof *k->values);
+    k->scores = thaw_arena_array(&w->arena, w->count, sizeof *k->scores);
+    if (!k->of || !k->values || !k->scores)
         return THAW_ERROR_MEMORY;
-    for (size_t c = 0; c < compared; c++)
-        for (size_t f = 0; f < (size_t)counted; f++)
-            values[c * (size_t)counted + f] = w->results[f * w->count + c].values[w->a->metric];
-    int chosen = thaw_auto_judge(w->a->rule, w->a->metric, values, compared, counted, scores);
+    for (bool whole = true; whole && k->folds < w->a->folds; k->folds += whole)
+        for (size_t c = 0; c < w->count; c++)
+            whole &= w->given_up[c] || ran_in(w, (size_t)k->folds, c);
+    k->folds = k->folds ? k->folds : 1; /* the first, as far as it came */
+    for (size_t c = 0; c < w->count; c++)
+        if (ran_in(w, (size_t)k->folds - 1, c))
+            k->of[k->count++] = c;
+    for (size_t i = 0; i < k->count; i++)
+        for (int f = 0; f < k->folds; f++)
+            k->values[i * (size_t)k->folds + (size_t)f] = value_of(w, (size_t)f, k->of[i]);
+    return THAW_OK;
+}
+
+static thaw_status judge(struct work *w, json_t **ret_depth) {
+    struct comparison k = {0};
+    THAW_TRY(make_comparison(w, &k));
+    int chosen = thaw_auto_judge(w->a->rule, w->a->metric, k.values, k.count, k.folds, k.scores);
     if (chosen < 0) {
         thaw_fail(THAW_ERROR_RUNTIME,
                   "stage '%s': auto: the loss of every depth became infinite or not a number",
@@ -217,10 +262,13 @@ static thaw_status judge(struct work *w, json_t **ret_depth) {
         return thaw_hint(THAW_ERROR_RUNTIME, "lower the stage's lr, or set lr: probe");
     }
     json_t *candidates = json_array();
-    for (size_t c = 0; c < w->count; c++)
-        json_array_append_new(candidates, candidate_json(w, c, c < compared ? counted : 0,
-                                                         c < compared ? &scores[c] : NULL));
-    *ret_depth = result_json(w, chosen, candidates);
+    for (size_t c = 0, i = 0; c < w->count; c++) {
+        bool compared = i < k.count && k.of[i] == c;
+        json_array_append_new(candidates,
+                              candidate_json(w, c, k.folds, compared ? &k.scores[i] : NULL));
+        i += compared;
+    }
+    *ret_depth = result_json(w, (int)k.of[chosen], candidates);
     return *ret_depth ? THAW_OK : thaw_fail(THAW_ERROR_MEMORY, "out of memory");
 }
 
@@ -272,8 +320,14 @@ static void append_candidate(const json_t *candidate, const char *chosen, struct
     append_number(text, candidate, "difference", "%+.4f", 12);
     append_number(text, candidate, "standard_error", "%.4f", 9);
     append_number(text, candidate, "cpu_s", "%.1f s", 12);
-    thaw_text_append(text, "%s%s%s", !strcmp(name, chosen) ? "  <- chosen" : "",
-                     diverged ? "  diverged" : "", counted ? "" : "  skipped: no time left");
+    thaw_text_append(text, "%s%s", !strcmp(name, chosen) ? "  <- chosen" : "",
+                     diverged ? "  diverged" : "");
+    const json_t *first = json_array_get(json_object_get(candidate, "folds"), 0);
+    if (json_is_true(json_object_get(candidate, "given_up")) && json_is_number(first))
+        thaw_text_append(text, "  given up: %.4f in the first fold, a smaller depth was as good",
+                         json_number_value(first));
+    else if (!counted)
+        thaw_text_append(text, "  skipped: no time left");
 }
 
 void thaw_auto_table(const json_t *depth, const char *stage, struct thaw_text *text) {

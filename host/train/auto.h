@@ -12,8 +12,13 @@
  * otherwise make everything look alike. With one fold there is no standard error and the best is
  * chosen. A candidate whose loss is not finite in any fold is out.
  *
+ * A candidate that trains the first layers can't start from cached features, and costs several
+ * times what the others do. It is given up after the first fold unless it was better there than
+ * every smaller candidate: the rule would hardly take it from behind.
+ *
  * Folds are outermost and candidates run from what trains least on, so that when the budget is
- * spent whole folds remain: only folds that every candidate has finished count. If not even the
+ * spent whole folds remain: only folds that every candidate (but those given up) has finished
+ * count. If not even the
  * first has been finished, the candidates that were measured in it are compared.
  *
  * A run stores the result as auto.json and in its checkpoints:
@@ -25,10 +30,10 @@
  *      "budget_spent": false, "cpu_s": 91.2, "wall_s": 60.1,   with gradients and caches
  *      "gradients": [{"part": "stem", "relative_norm": 0.013}, ...] or null,  the last: "head"
  *      "candidates": [{"depth": "0", "train": null, "folds": [0.81, 0.79, null],  null: not run,
- *                      or not finite; "diverged": 0, "counted": 2 (0: not compared),
- *                      "mean": 0.8 or null, "difference": -0.01 or null (of the mean to the
- *                      best; negative: worse, whatever the metric), "standard_error": 0.004
- *                      or null, "steps": 123, "cpu_s": 7.5, "wall_s": 4.1}, ...]}}}
+ *                      or not finite; "diverged": 0, "given_up": false, "counted": 2 (0: not
+ * compared), "mean": 0.8 or null, "difference": -0.01 or null (of the mean to the best; negative:
+ * worse, whatever the metric), "standard_error": 0.004 or null, "steps": 123, "cpu_s": 7.5,
+ * "wall_s": 4.1}, ...]}}}
  */
 #ifndef THAW_TRAIN_AUTO_H
 #define THAW_TRAIN_AUTO_H

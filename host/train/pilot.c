@@ -256,6 +256,7 @@ thaw_status thaw_pilot_run(struct thaw_pilots *p, const struct thaw_stage *candi
     THAW_TRY(thaw_session_init(p->o.config, &stage, graph, (int)train_count, &session));
     session.pressed_epochs = p->o.epochs;
     session.start = p->start && thaw_graph_cut(graph) >= p->start ? p->start : 0;
+    result.cached = session.start > 0;
     cl_mem *copies = thaw_arena_array(&session.arena, graph->param_count + 1, sizeof(cl_mem));
     thaw_status status = copies ? save_values(graph, copies) : THAW_ERROR_MEMORY;
     if (status == THAW_OK)
@@ -263,6 +264,7 @@ thaw_status thaw_pilot_run(struct thaw_pilots *p, const struct thaw_stage *candi
     status = restore_values(graph, copies, p->keep, status);
     thaw_session_finish(&session);
     THAW_TRY(status);
+    result.ran = true;
     result.cpu_s = thaw_pilot_time().cpu_s - started.cpu_s;
     result.wall_s = thaw_pilot_time().wall_s - started.wall_s;
     *ret_result = result;

@@ -49,6 +49,8 @@ struct thaw_pilots {
 };
 
 struct thaw_pilot_result {
+    bool ran;      /* set by every pilot that ends well */
+    bool cached;   /* it started from the caches */
     bool diverged; /* the loss was not finite; values are NaN */
     double values[THAW_METRIC_COUNT];
     double train_loss; /* mean of the last epoch */

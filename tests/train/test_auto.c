@@ -241,10 +241,15 @@ static void chooses_and_says_why(void **state) {
     size_t count = json_array_size(candidates);
     assert_true(count == 3 || count == 4); /* first is there where its gradient is largest */
     for (size_t i = 0; i < count; i++) {
-        json_t *folds = json_object_get(json_array_get(candidates, i), "folds");
+        const json_t *candidate = json_array_get(candidates, i);
+        json_t *folds = json_object_get(candidate, "folds");
+        bool given_up = json_is_true(json_object_get(candidate, "given_up"));
         assert_int_equal(json_array_size(folds), 2);
-        assert_true(json_is_real(json_array_get(folds, 0)) &&
-                    json_is_real(json_array_get(folds, 1)));
+        assert_true(json_is_real(json_array_get(folds, 0)));
+        assert_int_equal(json_is_null(json_array_get(folds, 1)), given_up);
+        assert_true(!given_up || i >= 2); /* only what trains the stem */
+        assert_int_equal(json_integer_value(json_object_get(candidate, "counted")),
+                         given_up ? 0 : 2);
     }
     assert_int_equal(json_array_size(json_object_get(depth, "gradients")), 3);
     assert_non_null(strstr(f.table, "<- chosen"));
