@@ -97,7 +97,7 @@ struct thaw_lr_rule {
  *       also: [first]             # the first stage alone, if its relative gradient norm is largest
  *       folds: 3                  # 2 to 16
  *       rule: one_se              # smallest depth within one standard error of the best; or best
- *       epochs: 2                 # of a short training; default: a fifth of the stage's
+ *       epochs: 4                 # of a short training; default: two fifths of the stage's
  *       metric: val.top1          # on the fold that is held out; default: the experiment's
  *       budget: 10min             # s, min, h; then what was measured decides; default: none */
 #define THAW_DEPTH_ALL (-1)

@@ -95,7 +95,7 @@ static void defaults_are_written_out(void **state) {
     assert_string_equal(a->candidates[1].pattern, "last:1");
     assert_string_equal(a->candidates[2].pattern, "stem");
     assert_string_equal(a->deepest, "all");
-    assert_true(a->folds == 3 && a->epochs == 2 && a->rule == THAW_AUTO_ONE_SE);
+    assert_true(a->folds == 3 && a->epochs == 4 && a->rule == THAW_AUTO_ONE_SE);
     assert_true(a->metric == THAW_METRIC_TOP1 && a->budget_s == 0 && a->also_first);
     struct thaw_text text = {0};
     thaw_yaml_emit(config.document, &text);
