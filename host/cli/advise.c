@@ -83,7 +83,7 @@ static void print_pilots(const struct view *v) {
     const struct thaw_measurements *m = v->m;
     if (!m->pilots)
         return;
-    printf("\npilots on %s images, %s epochs, %d of %d folds finished\n"
+    printf("\npilots on %s images, %s epochs; folds that count: %d of %d\n"
            "  %-16s %12s %8s %19s %10s\n",
            COUNT(m->pilot_images), m->pilots_full ? "all" : "a fifth of the", m->pilots[0].folds,
            THAW_ADVISE_PILOT_FOLDS, "regime", "trained",
@@ -91,10 +91,11 @@ static void print_pilots(const struct view *v) {
     for (int r = 0; r < THAW_REGIMES; r++)
         print_pilot(v, r);
     const struct thaw_advice_pilot *advised = advised_pilot(v);
-    printf("  %s\n", !advised->folds || m->pilot_best < 0 ? "they leave the advice open"
-                     : advised->within
-                         ? "the advised regime is within one standard error of the best"
-                         : "another regime did better than the one advised");
+    printf("  %s\n",
+           !advised->folds || m->pilot_best < 0 ? "they leave the advice open"
+           : advised->folds == 1 ? "one fold alone is no proof: give them a larger --budget"
+           : advised->within     ? "the advised regime is within one standard error of the best"
+                                 : "another regime did better than the one advised");
 }
 
 static void print_votes(const struct view *v) {
