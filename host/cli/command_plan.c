@@ -90,8 +90,24 @@ static bool same_treatment(const struct thaw_plan_tensor *a, const struct thaw_p
     return a->trained == b->trained && a->rule == b->rule && a->distance == b->distance;
 }
 
-/* "lr 0.0125 (0.1x at batch 32), decay 0.0001" or "frozen". */
-static void print_treatment(const struct thaw_plan_stage *s,
+/* " = 0.1 x 0.1 x 32/256": how a relative rate became what it is. */
+static void print_factors(const struct view *v, const struct thaw_plan_stage *s,
+                          const struct thaw_plan_tensor *tensor) {
+    const struct thaw_lr_rule *rule = tensor->rule;
+    const struct thaw_config *config = v->config;
+    double lr = config->reference_lr > 0 ? config->reference_lr : v->graph->reference_lr;
+    int batch = config->reference_batch ? config->reference_batch : v->graph->reference_batch;
+    if (!rule->lr.relative && !(rule->decay > 0))
+        return;
+    printf(" = %g", rule->lr.value);
+    if (rule->lr.relative)
+        printf(" x %g x %d/%d", lr, s->session.stage->batch, batch);
+    if (rule->decay > 0)
+        printf(" x %g^%d", rule->decay, tensor->distance);
+}
+
+/* "lr 0.00125 = 0.1 x 0.1 x 32/256, decay 0.0001" or "frozen". */
+static void print_treatment(const struct view *v, const struct thaw_plan_stage *s,
                             const struct thaw_plan_tensor *tensor) {
     if (!tensor->trained) {
         printf("frozen");
@@ -99,14 +115,7 @@ static void print_treatment(const struct thaw_plan_stage *s,
     }
     const struct thaw_lr_rule *rule = tensor->rule;
     printf("lr %g", tensor->lr);
-    if (rule->lr.relative || rule->decay > 0) {
-        printf(" (%g%s", rule->lr.value, rule->lr.relative ? "x" : "");
-        if (rule->decay > 0)
-            printf(" x %g^%d", rule->decay, tensor->distance);
-        if (rule->lr.relative)
-            printf(" at batch %d", s->session.stage->batch);
-        printf(")");
-    }
+    print_factors(v, s, tensor);
     if (rule->schedule)
         printf(", schedule %s",
                s->session.rule_schedules[rule - s->session.stage->lr_rules].type->type);
@@ -153,10 +162,34 @@ static void print_part(const struct view *v, const struct thaw_plan_stage *s, in
             continue;
         printf("  %-12s %5zu tensors %13s values  ", first ? part_name(graph, part) : "", tensors,
                COUNT(values));
-        print_treatment(s, tensor);
+        print_treatment(v, s, tensor);
         printf("%s\n", first ? norm_text(v, s, part) : "");
         first = false;
     }
+}
+
+/* What the norm layer that a tensor belongs to goes by. */
+static const char *node_norm(const struct view *v, const struct thaw_plan_stage *s, size_t param) {
+    const struct thaw_graph *graph = v->graph;
+    int node = graph->params[param].node;
+    if (!graph->nodes[node].op->normalises)
+        return "";
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i].node == node && s->tensors[i].moves)
+            return "; norm by batch statistics";
+    return "; norm by running statistics";
+}
+
+/* Where the tensor's first values come from. */
+static void print_source(const struct view *v, size_t param) {
+    const struct thaw_param *p = &v->graph->params[param];
+    const char *source = v->plan->sources[param];
+    if (!source)
+        printf(p->new_head ? "initialised: new head" : "initialised");
+    else if (!strcmp(source, p->name))
+        printf("loaded");
+    else
+        printf("loaded as %s", source);
 }
 
 static void print_tensors(const struct view *v, const struct thaw_plan_stage *s) {
@@ -169,7 +202,9 @@ static void print_tensors(const struct view *v, const struct thaw_plan_stage *s)
         if (s->tensors[i].moves)
             printf("moves with the batches");
         else
-            print_treatment(s, &s->tensors[i]);
+            print_treatment(v, s, &s->tensors[i]);
+        printf("%s; ", node_norm(v, s, i));
+        print_source(v, i);
         printf("\n");
     }
 }
@@ -215,6 +250,27 @@ static void print_choices(const struct thaw_stage *stage) {
                a->folds, a->epochs, thaw_auto_rule_names[a->rule], a->deepest ? a->deepest : "0");
 }
 
+static const char *duration(double time_s, char text[THAW_FORMAT_SIZE]) {
+    int whole_s = (int)(time_s + 0.5);
+    if (time_s < 60)
+        snprintf(text, THAW_FORMAT_SIZE, "%.3g s", time_s);
+    else
+        snprintf(text, THAW_FORMAT_SIZE, "%d:%02d:%02d", whole_s / 3600, whole_s / 60 % 60,
+                 whole_s % 60);
+    return text;
+}
+#define DURATION(time_s) duration((time_s), (char[THAW_FORMAT_SIZE]){0})
+
+static void print_time(const struct view *v, const struct thaw_plan_stage *s) {
+    struct thaw_plan_time time = thaw_plan_time(v->experiment, s);
+    printf("  time         %s a step, %s an epoch with validation", DURATION(s->step_s),
+           DURATION(time.epoch_s));
+    if (s->session.start)
+        printf(", %s to fill the cache", DURATION(time.caching_s));
+    printf(", %s in all%s\n", DURATION(time.total_s),
+           s->session.stage->early_stop_patience ? " unless it stops early" : "");
+}
+
 static void print_stage(const struct view *v, size_t index) {
     const struct thaw_plan_stage *s = &v->plan->stages[index];
     const struct thaw_stage *stage = s->session.stage;
@@ -242,19 +298,31 @@ static void print_stage(const struct view *v, size_t index) {
     else if (stage->cache)
         printf("  cache        none: every node has something to train\n");
     print_memory(s);
+    if (s->step_s > 0)
+        print_time(v, s);
 }
 
-static thaw_status print_document(const struct view *v) {
+static thaw_status print_document(const struct thaw_config *config, const char *title) {
     struct thaw_text text = {0};
-    thaw_yaml_emit(v->config->document, &text);
+    thaw_yaml_emit(config->document, &text);
     if (!text.failed)
-        printf("\n# The experiment with all that it stands for:\n%s", text.text);
+        printf("\n# %s\n%s", title, text.text);
     thaw_status status =
         text.failed
-            ? thaw_fail(THAW_ERROR_INPUT, "%s: the experiment is not UTF-8 text", v->config->path)
+            ? thaw_fail(THAW_ERROR_INPUT, "%s: the experiment is not UTF-8 text", config->path)
             : THAW_OK;
     thaw_text_finish(&text);
     return status;
+}
+
+/* The stages in place of the regime that stands for them, and the name that the file gave. */
+static thaw_status print_expanded(struct thaw_config *config) {
+    thaw_yaml *name = thaw_yaml_new_scalar(&config->arena, config->name, config->document);
+    if (!name)
+        return THAW_ERROR_MEMORY;
+    thaw_yaml_drop(config->document, "regime");
+    THAW_TRY(thaw_yaml_put(&config->arena, config->document, "name", name));
+    return print_document(config, "The experiment with its regime and defaults written out");
 }
 
 static thaw_status print_plan(const struct view *v) {
@@ -262,8 +330,15 @@ static thaw_status print_plan(const struct view *v) {
     for (size_t i = 0; i < v->plan->stage_count; i++)
         print_stage(v, i);
     printf("\n%s of device memory at most, parameters included\n", BYTES(v->plan->peak_bytes));
+    double total_s = 0;
+    for (size_t i = 0; i < v->plan->stage_count; i++)
+        total_s += thaw_plan_time(v->experiment, &v->plan->stages[i]).total_s;
+    if (total_s > 0)
+        printf("%s in all, from a few steps on random images: reading photos and pilots come on "
+               "top\n",
+               DURATION(total_s));
     if (v->cli->verbose)
-        THAW_TRY(print_document(v));
+        THAW_TRY(print_document(v->config, "The experiment with all that it stands for:"));
     return THAW_OK;
 }
 
@@ -279,12 +354,14 @@ static json_t *tensors_json(const struct view *v, const struct thaw_plan_stage *
         json_t *shape = json_array();
         for (int d = 0; d < rank; d++)
             json_array_append_new(shape, json_integer((json_int_t)dims[d]));
-        json_array_append_new(list,
-                              json_pack("{s:o, s:o, s:s, s:b, s:f, s:f, s:b}", "name",
-                                        thaw_json_text(param->name), "shape", shape, "part",
-                                        part_name(v->graph, part_of(v->graph, i)), "trained",
-                                        (int)tensor->trained, "lr", tensor->lr, "weight_decay",
-                                        tensor->weight_decay, "moves", (int)tensor->moves));
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:s, s:b, s:f, s:f, s:b, s:o, s:b}", "name",
+                            thaw_json_text(param->name), "shape", shape, "part",
+                            part_name(v->graph, part_of(v->graph, i)), "trained",
+                            (int)tensor->trained, "lr", tensor->lr, "weight_decay",
+                            tensor->weight_decay, "moves", (int)tensor->moves, "loaded_as",
+                            v->plan->sources[i] ? thaw_json_text(v->plan->sources[i]) : json_null(),
+                            "new_head", (int)param->new_head));
     }
     return list;
 }
@@ -310,6 +387,14 @@ static json_t *probe_json(const struct thaw_lr_rule *rule) {
     return json_pack("{s:o, s:i}", "rates", rates, "epochs", rule->probe->epochs);
 }
 
+static json_t *time_json(const struct view *v, const struct thaw_plan_stage *s) {
+    struct thaw_plan_time time = thaw_plan_time(v->experiment, s);
+    if (!(s->step_s > 0))
+        return json_null();
+    return json_pack("{s:f, s:f, s:f, s:f}", "step_s", s->step_s, "caching_s", time.caching_s,
+                     "epoch_s", time.epoch_s, "total_s", time.total_s);
+}
+
 static json_t *stage_json(const struct view *v, const struct thaw_plan_stage *s) {
     json_t *cache = json_null();
     if (s->session.start)
@@ -320,15 +405,17 @@ static json_t *stage_json(const struct view *v, const struct thaw_plan_stage *s)
                                (json_int_t)thaw_plan_exec_bytes(&s->evaluation), "caching_bytes",
                                (json_int_t)thaw_plan_exec_bytes(&s->caching), "optimizer_bytes",
                                (json_int_t)s->optimizer_bytes);
+    json_object_set_new(memory, "peak_bytes", json_integer((json_int_t)s->peak_bytes));
     return json_pack(
-        "{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o}", "stage",
+        "{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o}", "stage",
         s->session.stage->name, "epochs", s->session.stage->epochs, "batch",
         s->session.stage->batch, "steps_per_epoch", (json_int_t)s->session.steps_per_epoch, "steps",
         (json_int_t)s->steps, "optimizer", s->session.optimizer.type->type, "schedule",
         s->session.schedule.type->type, "norm", thaw_norm_mode_names[s->session.stage->norm],
         "trained_values", (json_int_t)s->trained_values, "cache", cache, "memory", memory,
         "step_flops", s->step_flops, "auto", auto_json(s->session.stage->automatic), "probe",
-        probe_json(thaw_probe_rule(s->session.stage)), "tensors", tensors_json(v, s));
+        probe_json(thaw_probe_rule(s->session.stage)), "tensors", tensors_json(v, s), "time",
+        time_json(v, s));
 }
 
 static json_t *plan_json(const struct view *v) {
@@ -356,29 +443,56 @@ static json_t *plan_json(const struct view *v) {
 
 /* ---- the command ---------------------------------------------------------------------------- */
 
+struct values {
+    bool measure, expand;
+};
+
+static const struct thaw_option options[] = {
+    {"measure", 0, THAW_OPTION_FLAG, offsetof(struct values, measure), NULL,
+     "run a few steps of each stage on random images, and estimate the time", 0, 0},
+    {"expand", 0, THAW_OPTION_FLAG, offsetof(struct values, expand), NULL,
+     "print the experiment with its regime and defaults written out as YAML, and nothing else", 0,
+     0},
+};
+
 static thaw_status plan_experiment(const struct thaw_cli *cli, const struct thaw_config *config,
-                                   thaw_device *device) {
+                                   thaw_device *device, bool measure) {
     struct thaw_experiment experiment = {0};
     struct thaw_plan plan = {0};
     thaw_progress_update(cli->progress, "reading data and weights");
     thaw_status status = thaw_experiment_open(config, device, &experiment);
     if (status == THAW_OK)
-        status = thaw_plan_make(&experiment, &plan);
+        status = measure ? thaw_plan_make_measured(&experiment, &plan)
+                         : thaw_plan_make(&experiment, &plan);
     thaw_progress_clear(cli->progress);
     struct view view = {cli, config, &experiment, experiment.graph, &plan};
     if (status == THAW_OK)
         status = cli->json ? thaw_cli_print_json(plan_json(&view)) : print_plan(&view);
+    if (status == THAW_OK) /* shown, and refused as train does */
+        status = thaw_plan_check_memory(&plan, device);
     thaw_plan_finish(&plan);
     thaw_experiment_finish(&experiment);
     return status;
 }
 
-static thaw_status run(const struct thaw_cli *cli, const void *values) {
-    (void)values;
+static thaw_status expand(const struct thaw_cli *cli) {
     struct thaw_config config;
+    if (cli->json)
+        return thaw_fail(THAW_ERROR_INPUT, "--expand prints YAML: leave out --json");
+    THAW_TRY(thaw_config_load(cli->arguments.items[0], cli->sets.items, cli->sets.count, &config));
+    thaw_status status = print_expanded(&config);
+    thaw_config_finish(&config);
+    return status;
+}
+
+static thaw_status run(const struct thaw_cli *cli, const void *raw) {
+    const struct values *values = raw;
+    struct thaw_config config;
+    if (values->expand)
+        return expand(cli);
     thaw_device *device = NULL;
     THAW_TRY(thaw_cli_open_experiment(cli, cli->arguments.items[0], &config, &device));
-    thaw_status status = plan_experiment(cli, &config, device);
+    thaw_status status = plan_experiment(cli, &config, device, values->measure);
     thaw_device_destroy(&device);
     thaw_config_finish(&config);
     return status;
@@ -387,15 +501,21 @@ static thaw_status run(const struct thaw_cli *cli, const void *values) {
 const struct thaw_command thaw_command_plan = {
     .name = "plan",
     .summary = "show what `train` would do: what is trained at which rate, memory, steps",
-    .usage = "CONFIG [--set KEY=VALUE]... [--json] [-v]",
-    .help = "Checks an experiment as `thaw train` would, and shows for each stage what is trained\n"
-            "and what is frozen, learning rates, weight decay and norm layers, cached features,\n"
-            "steps and memory. With -v also each tensor, and the experiment with its regime\n"
-            "written out as YAML. Nothing is trained and nothing is written.\n\n"
-            "example:\n"
-            "  thaw plan pets.yaml --set batch=16\n",
+    .usage = "CONFIG [--set KEY=VALUE]... [--measure | --expand] [--json] [-v]",
+    .help =
+        "Checks an experiment as `thaw train` would, and shows for each stage what is trained\n"
+        "and what is frozen, learning rates, weight decay and norm layers, cached features,\n"
+        "steps and memory. With -v also each tensor, and the experiment with its regime\n"
+        "written out as YAML. A stage that the device's memory can't hold is refused. Nothing is\n"
+        "trained and nothing is written.\n\n"
+        "example:\n"
+        "  thaw plan pets.yaml --set batch=16 --measure\n"
+        "  thaw plan pets.yaml --expand > written-out.yaml\n",
     .takes = THAW_TAKES_DEVICE | THAW_TAKES_SET | THAW_TAKES_JSON,
     .min_arguments = 1,
     .max_arguments = 1,
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .values_size = sizeof(struct values),
     .run = run,
 };

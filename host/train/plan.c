@@ -1,5 +1,7 @@
 #include "train/plan.h"
 
+#include <string.h>
+
 #include "data/augment.h"
 #include "train/feature_cache.h"
 #include "train/stage.h"
@@ -16,8 +18,11 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         struct thaw_plan_tensor *tensor = &s->tensors[i];
         tensor->moves =
             param->spec->kind == THAW_PARAM_STATISTIC && graph->nodes[param->node].batch_statistics;
+        size_t size_bytes = thaw_filter_size(&param->spec->filter) * sizeof(float);
         if (s->session.average.type && thaw_stage_changes(graph, param))
-            s->optimizer_bytes += thaw_filter_size(&param->spec->filter) * sizeof(float);
+            s->optimizer_bytes += size_bytes;
+        plan->changed[i] |= param->trainable || tensor->moves;
+        s->kept_bytes += plan->changed[i] ? size_bytes : 0;
         if (!param->trainable)
             continue;
         tensor->trained = true;
@@ -27,8 +32,7 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         tensor->weight_decay = (double)thaw_optimizer_weight_decay(&s->session.optimizer);
         s->trained_tensors++;
         s->trained_values += thaw_param_count_values(param);
-        s->optimizer_bytes +=
-            thaw_filter_size(&param->spec->filter) * sizeof(float) * (size_t)slots;
+        s->optimizer_bytes += size_bytes * (size_t)slots;
     }
     return THAW_OK;
 }
@@ -91,27 +95,58 @@ static thaw_status plan_execs(const struct thaw_experiment *e, struct thaw_plan_
     return THAW_OK;
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static void plan_memory(struct thaw_plan *plan, struct thaw_plan_stage *s) {
+    size_t work_bytes = thaw_plan_exec_bytes(&s->memory) + thaw_plan_exec_bytes(&s->evaluation);
+    /* the optimizer's state is there before, when it goes on from the stage before */
+    s->peak_bytes = plan->parameter_bytes + s->kept_bytes + s->optimizer_bytes +
+                    larger(work_bytes, thaw_plan_exec_bytes(&s->caching));
+    s->largest_bytes =
+        larger(larger(s->memory.pool_bytes, s->evaluation.pool_bytes), s->caching.pool_bytes);
+    plan->peak_bytes = larger(plan->peak_bytes, s->peak_bytes);
+}
+
 static thaw_status plan_stage(const struct thaw_experiment *e, const struct thaw_stage *stage,
-                              struct thaw_plan *plan, struct thaw_plan_stage *s) {
+                              bool measure, struct thaw_plan *plan, struct thaw_plan_stage *s) {
     int train_count = (int)e->dataset->set_counts[THAW_SET_TRAIN];
     THAW_TRY(thaw_session_init(e->config, stage, e->graph, train_count, &s->session));
     plan->stage_count++;
     THAW_TRY(plan_tensors(e, plan, s));
     THAW_TRY(plan_images(e, plan, s));
     THAW_TRY(plan_execs(e, s));
-    size_t work_bytes = thaw_plan_exec_bytes(&s->memory) + thaw_plan_exec_bytes(&s->evaluation) +
-                        s->optimizer_bytes;
-    size_t caching_bytes = thaw_plan_exec_bytes(&s->caching) + s->optimizer_bytes;
-    size_t bytes =
-        plan->parameter_bytes + (work_bytes > caching_bytes ? work_bytes : caching_bytes);
-    plan->peak_bytes = bytes > plan->peak_bytes ? bytes : plan->peak_bytes;
+    plan_memory(plan, s);
+    if (measure && stage->epochs > 0) {
+        THAW_TRY(thaw_plan_check_stage_memory(s, e->graph->device));
+        THAW_TRY(thaw_plan_measure(e, s));
+    }
     if (stage->epochs > 0)
         thaw_stage_mark_trained(e->graph);
     return THAW_OK;
 }
 
-static thaw_status make(const struct thaw_experiment *e, struct thaw_plan *plan) {
+/* The report lists what was loaded in the order of the parameters. */
+static thaw_status find_sources(const struct thaw_experiment *e, struct thaw_plan *plan) {
+    size_t count = e->graph->param_count, next = 0;
+    plan->sources = thaw_arena_array(&plan->arena, count + 1, sizeof *plan->sources);
+    plan->changed = thaw_arena_array(&plan->arena, count + 1, sizeof *plan->changed);
+    if (!plan->sources || !plan->changed)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < count && next < e->report.loaded.count; i++) {
+        const struct thaw_load_entry *entry = &e->report.loaded.items[next];
+        if (strcmp(entry->wanted->name, e->graph->params[i].name) != 0)
+            continue;
+        plan->sources[i] = entry->weight->name;
+        next++;
+    }
+    return THAW_OK;
+}
+
+static thaw_status make(const struct thaw_experiment *e, bool measure, struct thaw_plan *plan) {
     const struct thaw_config *config = e->config;
+    THAW_TRY(find_sources(e, plan));
     for (size_t i = 0; i < e->graph->param_count; i++) {
         const struct thaw_param *param = &e->graph->params[i];
         plan->parameter_bytes += thaw_filter_size(&param->spec->filter) * sizeof(float);
@@ -122,18 +157,28 @@ static thaw_status make(const struct thaw_experiment *e, struct thaw_plan *plan)
     if (!plan->stages)
         return THAW_ERROR_MEMORY;
     for (size_t i = 0; i < config->stage_count; i++)
-        THAW_TRY(plan_stage(e, &config->stages[i], plan, &plan->stages[i]));
+        THAW_TRY(plan_stage(e, &config->stages[i], measure, plan, &plan->stages[i]));
     return THAW_OK;
 }
 
-thaw_status thaw_plan_make(struct thaw_experiment *experiment, struct thaw_plan *ret_plan) {
+static thaw_status make_plan(const struct thaw_experiment *experiment, bool measure,
+                             struct thaw_plan *ret_plan) {
     struct thaw_plan plan = {0};
-    thaw_status status = make(experiment, &plan);
+    thaw_status status = make(experiment, measure, &plan);
     if (status != THAW_OK)
         thaw_plan_finish(&plan);
     else
         *ret_plan = plan;
     return status;
+}
+
+thaw_status thaw_plan_make(struct thaw_experiment *experiment, struct thaw_plan *ret_plan) {
+    return make_plan(experiment, false, ret_plan);
+}
+
+thaw_status thaw_plan_make_measured(struct thaw_experiment *experiment,
+                                    struct thaw_plan *ret_plan) {
+    return make_plan(experiment, true, ret_plan);
 }
 
 void thaw_plan_finish(struct thaw_plan *plan) {

@@ -28,6 +28,11 @@ struct thaw_plan_stage {
     struct thaw_exec_memory evaluation; /* of validation */
     struct thaw_exec_memory caching;    /* of filling the cache, before the others */
     size_t optimizer_bytes;
+    size_t kept_bytes;    /* copies of what has been trained so far: the best epoch's */
+    size_t peak_bytes;    /* device memory of all that, parameters included */
+    size_t largest_bytes; /* the largest of its allocations */
+    /* Of a training step, of a batch of validation, of a batch for the cache; 0: not measured. */
+    double step_s, evaluation_s, caching_s;
     double step_flops;  /* of a training step: forward and backward */
     double cache_flops; /* of filling the cache */
 };
@@ -41,12 +46,35 @@ struct thaw_plan {
     struct thaw_arena arena;
     struct thaw_plan_stage *stages;
     size_t stage_count;
+    const char **sources; /* for each parameter: its name in the weights file, NULL: not loaded */
+    bool *changed;        /* for each parameter: trained or moved by a stage so far */
     size_t parameter_values, parameter_bytes; /* without statistics; with them, padded */
     size_t peak_bytes;                        /* on the device, of the largest stage */
 };
 
 /* Stages are applied to the experiment's graph, which is left as after the last one. */
 thaw_status thaw_plan_make(struct thaw_experiment *experiment, struct thaw_plan *ret_plan);
+/* The same, and runs a few steps of each stage on random images to time them; the graph's values
+ * are of no use afterwards. Fails like thaw_plan_check_memory() before it measures a stage. */
+thaw_status thaw_plan_make_measured(struct thaw_experiment *experiment, struct thaw_plan *ret_plan);
+
+/* THAW_ERROR_INPUT at the stage's place when one needs more memory, at once or in a single
+ * allocation, than the device has. */
+thaw_status thaw_plan_check_memory(const struct thaw_plan *plan, const thaw_device *device);
+thaw_status thaw_plan_check_stage_memory(const struct thaw_plan_stage *stage,
+                                         const thaw_device *device);
+
+/* Seconds of a stage: filling its cache, one epoch with its validation, all of it. */
+struct thaw_plan_time {
+    double caching_s, epoch_s, total_s;
+};
+struct thaw_plan_time thaw_plan_time(const struct thaw_experiment *experiment,
+                                     const struct thaw_plan_stage *stage);
+
+/* Fills in the stage's times; its session is not started and its graph has the stage applied. */
+thaw_status thaw_plan_measure(const struct thaw_experiment *experiment,
+                              struct thaw_plan_stage *stage);
+
 void thaw_plan_finish(struct thaw_plan *plan);
 
 #endif

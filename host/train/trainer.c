@@ -9,6 +9,7 @@
 #include "train/freeze.h"
 #include "train/model.h"
 #include "train/norm_stats.h"
+#include "train/plan.h"
 #include "train/stage.h"
 #include "train/trainer_internal.h"
 
@@ -88,21 +89,19 @@ static thaw_status set_up(struct thaw_trainer *t) {
                                  &t->eval_augmenter);
 }
 
-/* Refuses every stage that can't run before the first one begins. */
+/* Refuses every stage that can't run, or does not fit, before the first one begins. */
 static thaw_status check_stages(struct thaw_trainer *t) {
     enum thaw_param_origin *origins =
         thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof *origins);
     thaw_status status = origins ? THAW_OK : THAW_ERROR_MEMORY;
     for (size_t i = 0; origins && i < t->graph->param_count; i++)
         origins[i] = t->graph->params[i].origin;
-    for (size_t i = 0; i < t->config->stage_count && status == THAW_OK; i++) {
-        struct thaw_session session = {0};
-        status = thaw_session_init(t->config, &t->config->stages[i], t->graph,
-                                   (int)t->dataset->set_counts[THAW_SET_TRAIN], &session);
-        thaw_session_finish(&session);
-        if (t->config->stages[i].epochs > 0)
-            thaw_stage_mark_trained(t->graph);
-    }
+    struct thaw_plan plan = {0};
+    if (status == THAW_OK)
+        status = thaw_plan_make(&t->experiment, &plan);
+    if (status == THAW_OK)
+        status = thaw_plan_check_memory(&plan, t->device);
+    thaw_plan_finish(&plan);
     for (size_t i = 0; origins && i < t->graph->param_count; i++)
         t->graph->params[i].origin = origins[i];
     return status;

@@ -1,6 +1,7 @@
 /* thaw plan as a user meets them. */
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ static void prints_for_people(void **state) {
     assert_string_equal(plan.errors, "");
     assert_non_null(strstr(plan.output, "planned: tiny, input 3 x 16 x 16"));
     assert_non_null(strstr(plan.output, "stage 2 of 2, tune: 3 epochs x 5 steps of 8 images"));
-    assert_non_null(strstr(plan.output, "lr 0.1 (2x at batch 8)"));
+    assert_non_null(strstr(plan.output, "lr 0.1 = 2 x 0.05 x 8/8"));
     assert_non_null(strstr(plan.output, "frozen; norm by running statistics"));
     assert_null(strstr(plan.output, "bn2.running_mean"));
     test_process_finish(&plan);
@@ -165,11 +166,121 @@ static void names_what_is_chosen_later(void **state) {
     test_process_finish(&plan);
 }
 
+static void says_where_values_come_from(void **state) {
+    (void)state;
+    char set[512];
+    snprintf(set, sizeof set, "model.weights=%s", tiny_run_file("pretrained", "model.safetensors"));
+    json_t *root = plan_of(tiny_path("both.yaml"), set);
+    json_t *conv = tensor_of(root, 0, "conv1.weight"), *fc = tensor_of(root, 0, "fc.weight");
+    assert_string_equal(json_string_value(json_object_get(conv, "loaded_as")), "conv1.weight");
+    assert_true(json_is_null(json_object_get(fc, "loaded_as")));
+    assert_true(json_is_true(json_object_get(fc, "new_head")));
+    json_decref(root);
+    struct test_process plan =
+        TEST_THAW(NULL, "plan", tiny_path("both.yaml"), "-q", "-v", "--set", set);
+    assert_int_equal(plan.exit_code, 0);
+    assert_non_null(strstr(plan.output, "frozen; norm by running statistics; loaded"));
+    assert_non_null(strstr(plan.output, "moves with the batches; norm by batch statistics"));
+    assert_non_null(strstr(plan.output, "initialised: new head"));
+    test_process_finish(&plan);
+}
+
+/* Not how long: that it says so, for each stage and with the sums that follow from it. */
+static void measures_steps(void **state) {
+    (void)state;
+    struct test_process plan =
+        TEST_THAW(NULL, "plan", tiny_path("planned.yaml"), "--measure", "--json");
+    assert_int_equal(plan.exit_code, 0);
+    json_t *root = json_loads(plan.output, 0, NULL), *stage;
+    size_t index;
+    json_array_foreach(json_object_get(root, "stages"), index, stage) {
+        json_t *time = json_object_get(stage, "time");
+        double step_s = json_real_value(json_object_get(time, "step_s"));
+        double epoch_s = json_real_value(json_object_get(time, "epoch_s"));
+        double caching_s = json_real_value(json_object_get(time, "caching_s"));
+        double total_s = json_real_value(json_object_get(time, "total_s"));
+        double epochs = (double)json_integer_value(json_object_get(stage, "epochs"));
+        assert_true(step_s > 0 && epoch_s > 5 * step_s);
+        assert_true((caching_s > 0) == (index == 0));
+        assert_true(fabs(total_s - caching_s - epochs * epoch_s) < 1e-9 + 1e-6 * total_s);
+    }
+    json_decref(root);
+    test_process_finish(&plan);
+    struct test_process people = TEST_THAW(NULL, "plan", tiny_path("planned.yaml"), "--measure");
+    assert_int_equal(people.exit_code, 0);
+    assert_non_null(strstr(people.output, "a step, "));
+    assert_non_null(strstr(people.output, "in all, from a few steps on random images"));
+    test_process_finish(&people);
+    assert_false(thaw_path_exists(tiny_path("runs/planned")));
+}
+
+/* Every preset, written out, is the experiment that it was printed from. */
+static void expands_a_regime(void **state) {
+    (void)state;
+    static const char *const regimes[] = {"small_similar", "small_different", "large_similar",
+                                          "large_different"};
+    char text[2048];
+    for (size_t i = 0; i < sizeof regimes / sizeof *regimes; i++) {
+        snprintf(text, sizeof text,
+                 "regime: %s\nepochs: 0.5x\noutput: %s/runs\nmodel: {graph: %s/tiny.yaml}\n"
+                 "data: {format: folder, root: photos, val: 0.25}\n",
+                 regimes[i], test_directory(), test_directory());
+        tiny_write("preset.yaml", text);
+        struct test_process first = TEST_THAW(NULL, "plan", tiny_path("preset.yaml"), "--expand");
+        if (first.exit_code)
+            fail_msg("%s: %s", regimes[i], first.errors);
+        assert_non_null(strstr(first.output, "train:\n"));
+        assert_null(strstr(first.output, "regime:"));
+        tiny_write("pasted.yaml", first.output);
+        struct test_process again = TEST_THAW(NULL, "plan", tiny_path("pasted.yaml"), "--expand");
+        assert_string_equal(first.output, again.output);
+        json_t *a = plan_of(tiny_path("preset.yaml"), NULL);
+        json_t *b = plan_of(tiny_path("pasted.yaml"), NULL);
+        assert_true(json_equal(a, b));
+        json_decref(a);
+        json_decref(b);
+        test_process_finish(&first);
+        test_process_finish(&again);
+    }
+    test_expect_exit(TEST_THAW(NULL, "plan", tiny_path("preset.yaml"), "--expand", "--json"), 2,
+                     "leave out --json");
+}
+
+/* The second stage does not fit: train says so before the first, and leaves no folder. */
+static void refuses_what_does_not_fit(void **state) {
+    (void)state;
+    static const char *const limit[] = {"POCL_MEMORY_LIMIT=1", NULL}; /* GiB */
+    const char *config =
+        tiny_experiment("large",
+                        "  - {stage: small, train: [head], lr: 1x, epochs: 1, cache: true}\n"
+                        "  - {stage: huge, train: [all], lr: 1x, epochs: 1, batch: 65536}\n",
+                        "");
+    struct test_process train = TEST_THAW(limit, "train", config, "-q");
+    struct test_process plan = TEST_THAW(limit, "plan", config, "-q");
+    assert_int_equal(train.exit_code, 2);
+    assert_int_equal(plan.exit_code, 2);
+    assert_string_equal(plan.errors, train.errors);
+    if (!strstr(train.errors, "large.yaml:") || !strstr(train.errors, "stage 'huge' needs") ||
+        !strstr(train.errors, "--set train.huge.batch=32768"))
+        fail_msg("%s", train.errors);
+    assert_non_null(strstr(plan.output, "stage 2 of 2, huge")); /* shown all the same */
+    assert_false(thaw_path_exists(tiny_path("runs/large")));
+    test_process_finish(&train);
+    test_process_finish(&plan);
+    test_expect_exit(TEST_THAW(limit, "plan", config, "--measure", "-q"), 2, "stage 'huge' needs");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_each_tensor),          cmocka_unit_test(prints_for_people),
-        cmocka_unit_test(refuses_as_train_does),      cmocka_unit_test(refuses_an_untrained_head),
+        cmocka_unit_test(plans_each_tensor),
+        cmocka_unit_test(prints_for_people),
+        cmocka_unit_test(refuses_as_train_does),
+        cmocka_unit_test(refuses_an_untrained_head),
         cmocka_unit_test(names_what_is_chosen_later),
+        cmocka_unit_test(says_where_values_come_from),
+        cmocka_unit_test(measures_steps),
+        cmocka_unit_test(expands_a_regime),
+        cmocka_unit_test(refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
