@@ -1,11 +1,11 @@
 // Activations, element by element, with -DACT=<name>:
 //
 //   forward   y = f(x)
-//   backward  dX (+)= dY * f'(.), where f' is computed from the output y (relu, relu6, leaky_relu, sigmoid) or
-//             from the input x (silu, hardswish)
+//   backward  dX (+)= dY * f'(.), where f' is computed from the output y (relu, relu6, leaky_relu, sigmoid,
+//             hardsigmoid) or from the input x (silu, hardswish, gelu)
 //
 // In place is fine in both. f itself is in common.cl. The lanes past the last channel stay zero: dY is zero
-// there, and forward clears what sigmoid makes of them.
+// there, and forward clears what sigmoid and hardsigmoid make of them.
 
 #define ZERO ((REAL)(0.0f))
 
@@ -30,6 +30,12 @@ static inline REAL slope_silu(REAL x, float parameter) {
 static inline REAL slope_hardswish(REAL x, float parameter) {
     const REAL inside = x * (1.0f / 3.0f) + 0.5f;
     return x < (REAL)(-3.0f) ? ZERO : x > (REAL)(3.0f) ? (REAL)(1.0f) : inside;
+}
+static inline REAL slope_hardsigmoid(REAL y, float parameter) {
+    return y * (1.0f - y) > ZERO ? (REAL)(1.0f / 6.0f) : ZERO;
+}
+static inline REAL slope_gelu(REAL x, float parameter) { // the normal distribution's function and density
+    return 0.5f * (1.0f + erf(x * 0.70710678f)) + x * 0.39894228f * exp(-0.5f * x * x);
 }
 
 kernel void activation_forward(global const float *x, global float *y, int channels, float parameter, WALK,

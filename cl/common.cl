@@ -43,7 +43,7 @@ static uint4 philox(uint4 c, uint2 k) {
 }
 
 // Activations, act_<name>: kernels with an epilogue are built with -DACT=<name> and call ACTIVATE(value,
-// parameter). The parameter is the slope of leaky_relu. All but sigmoid map 0 to 0;
+// parameter). The parameter is the slope of leaky_relu. All but sigmoid and hardsigmoid map 0 to 0;
 // kernels keep padded lanes zero themselves.
 static inline REAL act_none(REAL x, float parameter) {
     return x;
@@ -65,6 +65,12 @@ static inline REAL act_silu(REAL x, float parameter) {
 }
 static inline REAL act_hardswish(REAL x, float parameter) {
     return x * min(max(x + 3.0f, (REAL)(0.0f)), (REAL)(6.0f)) * (1.0f / 6.0f);
+}
+static inline REAL act_hardsigmoid(REAL x, float parameter) {
+    return min(max(x + 3.0f, (REAL)(0.0f)), (REAL)(6.0f)) * (1.0f / 6.0f);
+}
+static inline REAL act_gelu(REAL x, float parameter) {
+    return 0.5f * x * (1.0f + erf(x * 0.70710678f));
 }
 #define ACTIVATE(value, parameter) CAT(act_, ACT)(value, parameter)
 

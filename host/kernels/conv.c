@@ -25,9 +25,14 @@ const char *thaw_activation_name(enum thaw_activation activation) {
         [THAW_ACTIVATION_NONE] = "none",           [THAW_ACTIVATION_RELU] = "relu",
         [THAW_ACTIVATION_RELU6] = "relu6",         [THAW_ACTIVATION_LEAKY_RELU] = "leaky_relu",
         [THAW_ACTIVATION_SIGMOID] = "sigmoid",     [THAW_ACTIVATION_SILU] = "silu",
-        [THAW_ACTIVATION_HARDSWISH] = "hardswish",
+        [THAW_ACTIVATION_HARDSWISH] = "hardswish", [THAW_ACTIVATION_HARDSIGMOID] = "hardsigmoid",
+        [THAW_ACTIVATION_GELU] = "gelu",
     };
     return names[activation];
+}
+
+bool thaw_activation_keeps_zero(enum thaw_activation activation) {
+    return activation != THAW_ACTIVATION_SIGMOID && activation != THAW_ACTIVATION_HARDSIGMOID;
 }
 
 static int max_int(int a, int b) {

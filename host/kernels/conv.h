@@ -32,10 +32,14 @@ enum thaw_activation {
     THAW_ACTIVATION_SIGMOID,
     THAW_ACTIVATION_SILU,
     THAW_ACTIVATION_HARDSWISH,
+    THAW_ACTIVATION_HARDSIGMOID,
+    THAW_ACTIVATION_GELU,
     THAW_ACTIVATION_COUNT
 };
 /* "relu6": the suffix of the function in cl/common.cl, and the op's type in YAML. */
 const char *thaw_activation_name(enum thaw_activation activation);
+/* Whether it maps 0 to 0; else an epilogue has to clear the lanes past the last channel. */
+bool thaw_activation_keeps_zero(enum thaw_activation activation);
 
 struct thaw_conv_geometry {
     struct thaw_layout x, y; /* y.h and y.w imply the bottom and right padding */

@@ -192,7 +192,7 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
         return prepare_weight(device, &plan, &defines, state);
 
     const struct thaw_layout *out = walked(problem);
-    bool mask = problem->activation == THAW_ACTIVATION_SIGMOID && out->c % out->block;
+    bool mask = !thaw_activation_keeps_zero(problem->activation) && out->c % out->block;
     thaw_define_int(&defines, "LANES", mask ? out->c % out->block : out->block);
     thaw_define_int(&defines, "BIAS", problem->bias);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));

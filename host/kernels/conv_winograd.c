@@ -154,7 +154,7 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
     struct thaw_defines defines = {0};
     thaw_winograd_define(&p, caps->block, &defines);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
-    if (problem->activation == THAW_ACTIVATION_SIGMOID && p.channels % caps->block != 0)
+    if (!thaw_activation_keeps_zero(problem->activation) && p.channels % caps->block != 0)
         thaw_define_int(&defines, "ZERO_PADDING", 1);
     if (thaw_direct_streams(problem, caps))
         thaw_define_int(&defines, "STREAM", 1);

@@ -83,7 +83,7 @@ thaw_status thaw_direct_pass_prepare(thaw_device *device, const struct thaw_conv
     thaw_define_int(&defines, "XP", pass->x_pixel);
     thaw_define_int(&defines, "YP", pass->y_pixel);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
-    if (problem->activation == THAW_ACTIVATION_SIGMOID && pass->channels % caps->block != 0)
+    if (!thaw_activation_keeps_zero(problem->activation) && pass->channels % caps->block != 0)
         thaw_define_int(&defines, "ZERO_PADDING", 1);
     if (pass->y_pixel == caps->block && thaw_direct_streams(problem, caps))
         thaw_define_int(&defines, "STREAM", 1);

@@ -176,12 +176,19 @@ def alexnet():
     return model
 
 
-def mnasnet():
-    model = torchvision.models.mnasnet1_0(num_classes=CLASSES, dropout=0.0)
+def usual_momentum(model):
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1  # torchvision: 0.0003; the model file follows fine-tuning
+            module.momentum = 0.1  # torchvision: less; the model file follows fine-tuning
     return model
+
+
+def mnasnet():
+    return usual_momentum(torchvision.models.mnasnet1_0(num_classes=CLASSES, dropout=0.0))
+
+
+def mobilenet_v3_small():
+    return usual_momentum(torchvision.models.mobilenet_v3_small(num_classes=CLASSES, dropout=0.0))
 
 
 MODELS = {  # how to make it, image size, lr, changes of the YAML
@@ -200,11 +207,16 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
     "efficientnet_b0": (lambda: torchvision.models.efficientnet_b0(
         num_classes=CLASSES, dropout=0.0, stochastic_depth_prob=0.0), 64, 0.002,
         ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
+    "googlenet": (lambda: torchvision.models.googlenet(
+        num_classes=CLASSES, aux_logits=False, init_weights=False, dropout=0.0), 96, 0.001, ["graph.17.dropout.p=0"]),
+    "mobilenet_v3_small": (mobilenet_v3_small, 64, 0.001, ["graph.2.classifier.nodes.2.2.dropout.p=0"]),
+    "regnet_y_400mf": (lambda: torchvision.models.regnet_y_400mf(num_classes=CLASSES), 64, 0.0001, []),
     "mnasnet1_0": (mnasnet, 64, 0.0005, ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
     "resnext50_32x4d": (lambda: torchvision.models.resnext50_32x4d(num_classes=CLASSES), 64, 0.0002, []),
     "wide_resnet50_2": (lambda: torchvision.models.wide_resnet50_2(num_classes=CLASSES), 64, 0.0002, []),
 }
-FEWER_SAMPLES = {"densenet121", "efficientnet_b0", "mnasnet1_0", "resnext50_32x4d", "wide_resnet50_2"}
+FEWER_SAMPLES = {"densenet121", "efficientnet_b0", "googlenet", "mnasnet1_0", "mobilenet_v3_small", "regnet_y_400mf",
+                 "resnext50_32x4d", "wide_resnet50_2"}
 
 
 # ---- what they compute ------------------------------------------------------------------------------

@@ -15,6 +15,10 @@ static double value(const char *op, double x, double slope) {
         return 1 / (1 + exp(-x));
     if (!strcmp(op, "silu"))
         return x / (1 + exp(-x));
+    if (!strcmp(op, "hardsigmoid"))
+        return fmin(fmax(x + 3, 0), 6) / 6;
+    if (!strcmp(op, "gelu"))
+        return x * erfc(-x / sqrt(2)) / 2;
     return x * fmin(fmax(x + 3, 0), 6) / 6; /* hardswish */
 }
 
@@ -42,8 +46,8 @@ static void run_all(const char *op, const char *attrs, const double *slope) {
 
 static void test_all(void **state) {
     (void)state;
-    static const char *const ops[] = {"relu",    "relu6", "leaky_relu",
-                                      "sigmoid", "silu",  "hardswish"};
+    static const char *const ops[] = {"relu", "relu6",     "leaky_relu",  "sigmoid",
+                                      "silu", "hardswish", "hardsigmoid", "gelu"};
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         run_all(ops[i], NULL, NULL);
 }

@@ -78,6 +78,10 @@ double conv_reference_activation(enum thaw_activation activation, double v, doub
         return v / (1 + exp(-v));
     case THAW_ACTIVATION_HARDSWISH:
         return v * fmin(fmax(v + 3, 0), 6) / 6;
+    case THAW_ACTIVATION_HARDSIGMOID:
+        return fmin(fmax(v + 3, 0), 6) / 6;
+    case THAW_ACTIVATION_GELU:
+        return v * erfc(-v / sqrt(2)) / 2;
     default:
         return v;
     }
