@@ -16,6 +16,12 @@
  * times what the others do. It is given up after the first fold unless it was better there than
  * every smaller candidate: the rule would hardly take it from behind.
  *
+ * The rule leans to shallow depths, and three folds tell small differences apart poorly. Solar
+ * cells (1,968 images, three folds): pilots of 4 epochs give 0.854 at depth 0 and 0.861 at depth 3,
+ * with a standard error of 0.011, so that 0 is chosen and ends at 0.848 where depth 3 reaches
+ * 0.875; of 5 epochs, 0.860 and 0.865 +- 0.004: depth 2, which ends at 0.873. `rule: best` or more
+ * folds where accuracy counts for more than cost.
+ *
  * Folds are outermost and candidates run from what trains least on, so that when the budget is
  * spent whole folds remain: only folds that every candidate (but those given up) has finished
  * count. If not even the
