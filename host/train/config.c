@@ -9,7 +9,8 @@
 #define EXTENDS_MAX 16
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-const char *const thaw_norm_mode_names[THAW_NORM_COUNT] = {"train", "eval", "frozen", "refresh"};
+const char *const thaw_norm_mode_names[THAW_NORM_COUNT] = {"train", "eval", "frozen", "refresh",
+                                                           "auto"};
 const char *const thaw_metric_names[THAW_METRIC_COUNT] = {"val.loss", "val.top1", "val.balanced",
                                                           "val.macro_f1"};
 

@@ -41,9 +41,13 @@ enum thaw_norm_mode {
      * training set (norm_stats.h); nothing is trained, and lr, epochs and early_stop are refused.
      */
     THAW_NORM_REFRESH,
+    /* In YAML only: `train` with batches of THAW_NORM_BATCH images or more; else `eval`, with rates
+     * divided until the network stands them (sharpness.h). */
+    THAW_NORM_AUTO,
     THAW_NORM_COUNT
 };
 extern const char *const thaw_norm_mode_names[THAW_NORM_COUNT];
+#define THAW_NORM_BATCH 16 /* fewer images make statistics that are mostly noise */
 
 enum thaw_metric {
     THAW_METRIC_LOSS,
@@ -155,9 +159,10 @@ struct thaw_stage {
     size_t lr_rule_count;
     int epochs;
     int batch;
-    enum thaw_norm_mode norm;
-    bool cache;      /* compute what lies below the trained part once */
-    int cache_views; /* augmented copies of each image in the cache; 0: the plain image */
+    enum thaw_norm_mode norm; /* never AUTO */
+    bool norm_auto;           /* it was chosen by the batch */
+    bool cache;               /* compute what lies below the trained part once */
+    int cache_views;          /* augmented copies of each image in the cache; 0: the plain image */
     enum thaw_cache_dtype cache_dtype;
     bool cache_disk;          /* keep it in the cache folder, for other runs */
     const thaw_yaml *augment; /* NULL: none */

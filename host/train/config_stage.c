@@ -209,6 +209,9 @@ static thaw_status read_stage(struct thaw_config *config, const thaw_yaml *root,
     stage->batch = 32;
     THAW_TRY(thaw_yaml_get_int(root, "batch", 1, 65536, &stage->batch));
     THAW_TRY(thaw_yaml_get_int(node, "batch", 1, 65536, &stage->batch));
+    stage->norm_auto = stage->norm == THAW_NORM_AUTO;
+    if (stage->norm_auto)
+        stage->norm = stage->batch >= THAW_NORM_BATCH ? THAW_NORM_TRAIN : THAW_NORM_EVAL;
     stage->early_stop_metric = config->metric;
     THAW_TRY(read_early_stop(thaw_yaml_get(node, "early_stop"), stage));
     stage->augment = inherited(node, root, "augment");

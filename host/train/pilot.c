@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/memory.h"
+#include "train/sharpness.h"
 
 #define VIEWS_MAX 4 /* of an image, in the cache of a stage that doesn't say */
 
@@ -218,6 +219,17 @@ static thaw_status fit_and_judge(struct thaw_pilots *p, struct thaw_fit *fit,
     return fit->diverged ? THAW_OK : status;
 }
 
+/* norm: auto, as the stage would have it. */
+static thaw_status settle_rates(struct thaw_fit *fit) {
+    double sharpness = 0;
+    if (!thaw_sharpness_matters(fit))
+        return THAW_OK;
+    thaw_fit_begin_epoch(fit);
+    THAW_TRY(thaw_sharpness_measure(fit, &sharpness));
+    thaw_sharpness_divide(fit->o.session, thaw_sharpness_divisor(sharpness));
+    return THAW_OK;
+}
+
 static thaw_status train_and_judge(struct thaw_pilots *p, struct thaw_session *session,
                                    const uint32_t *train, size_t train_count, const uint32_t *val,
                                    size_t val_count, struct thaw_pilot_result *result) {
@@ -239,6 +251,8 @@ static thaw_status train_and_judge(struct thaw_pilots *p, struct thaw_session *s
     struct thaw_fit fit = {0};
     THAW_TRY(thaw_session_start(session));
     thaw_status status = thaw_fit_init(&options, &fit);
+    if (status == THAW_OK && session->stage->norm_auto)
+        status = settle_rates(&fit);
     if (status == THAW_OK)
         status = fit_and_judge(p, &fit, result);
     thaw_fit_finish(&fit);

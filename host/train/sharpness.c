@@ -2,9 +2,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/rng.h"
 
+#define ITERATIONS 8 /* enough to find one direction that stands out */
 /* Of the values' norm: gradients differ over it by far more than they are rounded, and activations
  * rarely pass a kink. */
 #define RELATIVE_STEP 1e-5
@@ -130,24 +132,49 @@ static thaw_status multiply(struct work *w) {
     return THAW_OK;
 }
 
-static thaw_status measure(struct work *w, int iterations, double *ret_sharpness) {
+static thaw_status measure(struct work *w, double *ret_sharpness) {
     double sharpness = 0;
     THAW_TRY(set_up(w));
     THAW_TRY(read_gradients(w, true));
     begin(w);
-    for (int i = 0; i < iterations && normalise(w) > 0; i++)
+    for (int i = 0; i < ITERATIONS && normalise(w) > 0; i++)
         THAW_TRY(multiply(w));
     sharpness = normalise(w);
-    *ret_sharpness = iterations > 0 ? sharpness : 0;
+    *ret_sharpness = sharpness;
     return THAW_OK;
 }
 
-thaw_status thaw_sharpness_measure(struct thaw_fit *fit, int iterations, double *ret_sharpness) {
+thaw_status thaw_sharpness_measure(struct thaw_fit *fit, double *ret_sharpness) {
     struct work w = {.fit = fit};
     struct thaw_train_state before = *fit->o.state;
-    thaw_status status = measure(&w, iterations, ret_sharpness);
+    thaw_status status = measure(&w, ret_sharpness);
     thaw_status restored = w.count ? write_values(&w, 0) : THAW_OK;
     *fit->o.state = before;
     thaw_arena_finish(&w.arena);
     return status == THAW_OK ? restored : status;
+}
+
+bool thaw_sharpness_matters(const struct thaw_fit *fit) {
+    const struct thaw_session *s = fit->o.session;
+    const struct thaw_graph *graph = s->graph;
+    bool below = false;
+    if (s->stage->norm == THAW_NORM_TRAIN || strcmp(s->optimizer.type->type, "sgd") != 0)
+        return false;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const struct thaw_node *node = &graph->nodes[n];
+        if (below && node->op && node->op->normalises)
+            return true;
+        for (int p = 0; p < node->param_count; p++)
+            below |= graph->params[node->params[p]].trainable;
+    }
+    return false;
+}
+
+int thaw_sharpness_divisor(double sharpness) {
+    return sharpness > 1 ? (int)ceil(fmin(sharpness, 1e6)) : 1;
+}
+
+void thaw_sharpness_divide(struct thaw_session *session, int divisor) {
+    for (size_t i = 0; i < session->graph->param_count; i++)
+        session->rates[i].lr /= divisor;
 }

@@ -20,10 +20,19 @@
 
 #define THAW_SHARPNESS_LIMIT 4.0 /* 2 (1 + m) for the largest momentum, 1 */
 
-/* Power iteration with differences of gradients of the batch that is next: a forward and a backward
- * for each of `iterations`. Rates are the session's base rates. Values, gradients' buffers apart,
- * and the fit's state are as before. The estimate is from below. For executables without batch
- * statistics, whose forward moves nothing. */
-thaw_status thaw_sharpness_measure(struct thaw_fit *fit, int iterations, double *ret_sharpness);
+/* Whether it says anything of a fit: SGD, and a norm layer above trained weights that is a fixed
+ * gain. */
+bool thaw_sharpness_matters(const struct thaw_fit *fit);
+
+/* Power iteration with differences of gradients of the batch that is next, at the cost of some
+ * steps. Rates are the session's base rates. Values and the fit's state are as before. The estimate
+ * is from below. For executables without batch statistics, whose forward moves nothing. */
+thaw_status thaw_sharpness_measure(struct thaw_fit *fit, double *ret_sharpness);
+
+/* What rates of this sharpness are to be divided by so that a step is well inside the limit, at a
+ * sharpness of 1; 1: nothing. */
+int thaw_sharpness_divisor(double sharpness);
+/* Divides the session's rates. */
+void thaw_sharpness_divide(struct thaw_session *session, int divisor);
 
 #endif

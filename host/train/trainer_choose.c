@@ -3,13 +3,13 @@
 #include "train/probe.h"
 #include "train/trainer_internal.h"
 
-static json_t *choice_of(const struct thaw_trainer *t, const char *stage, const char *key) {
+json_t *thaw_trainer_choice(const struct thaw_trainer *t, const char *stage, const char *key) {
     return json_object_get(json_object_get(t->choices, stage), key);
 }
 
 static thaw_status apply(struct thaw_trainer *t, struct thaw_stage *stage) {
-    const json_t *lr = choice_of(t, stage->name, "lr");
-    const json_t *depth = choice_of(t, stage->name, "depth");
+    const json_t *lr = thaw_trainer_choice(t, stage->name, "lr");
+    const json_t *depth = thaw_trainer_choice(t, stage->name, "depth");
     if (thaw_probe_rule(stage) && lr)
         THAW_TRY(thaw_probe_apply(&t->arena, lr, t->folder.last, stage));
     return stage->automatic && depth ? thaw_auto_apply(depth, t->folder.last, stage) : THAW_OK;
@@ -45,9 +45,8 @@ static struct thaw_pilot_options pilot_options(struct thaw_trainer *t) {
                                        .user = t};
 }
 
-/* Keeps a choice: in the run folder, in a checkpoint, and on the screen. Steals the reference. */
-static thaw_status record(struct thaw_trainer *t, const char *key, json_t *choice,
-                          void (*table)(const json_t *, const char *, struct thaw_text *)) {
+thaw_status thaw_trainer_record(struct thaw_trainer *t, const char *key, json_t *choice,
+                                void (*table)(const json_t *, const char *, struct thaw_text *)) {
     const char *name = t->stage.name;
     json_t *of_stage = json_object_get(t->choices, name);
     if (!of_stage) {
@@ -71,14 +70,14 @@ thaw_status thaw_trainer_choose(struct thaw_trainer *t) {
     const char *const *classes = (const char *const *)t->dataset->classes;
     json_t *choice = NULL;
     THAW_TRY(thaw_trainer_chosen_stage(t, t->state.stage, &t->stage));
-    if (thaw_probe_rule(&t->stage) && !choice_of(t, t->stage.name, "lr")) {
+    if (thaw_probe_rule(&t->stage) && !thaw_trainer_choice(t, t->stage.name, "lr")) {
         THAW_TRY(thaw_probe_choose(&options, &t->stage, classes, &choice));
-        THAW_TRY(record(t, "lr", choice, thaw_probe_table));
+        THAW_TRY(thaw_trainer_record(t, "lr", choice, thaw_probe_table));
         THAW_TRY(apply(t, &t->stage));
     }
-    if (t->stage.automatic && !choice_of(t, t->stage.name, "depth")) {
+    if (t->stage.automatic && !thaw_trainer_choice(t, t->stage.name, "depth")) {
         THAW_TRY(thaw_auto_choose(&options, &t->stage, classes, &choice));
-        THAW_TRY(record(t, "depth", choice, thaw_auto_table));
+        THAW_TRY(thaw_trainer_record(t, "depth", choice, thaw_auto_table));
         THAW_TRY(apply(t, &t->stage));
     }
     return THAW_OK;

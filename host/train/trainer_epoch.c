@@ -188,8 +188,6 @@ static thaw_status run_epoch(struct thaw_trainer *t, bool *ret_stop) {
         return finish_epoch(t, (double)t->train.count / (thaw_clock_s() - start_s), ret_stop);
     }
     thaw_fit_begin_epoch(&t->fit);
-    if (t->state.stage_steps == 0)
-        THAW_TRY(thaw_trainer_check_steepness(t));
     while (t->state.step < t->fit.steps) {
         THAW_TRY(thaw_fit_step(&t->fit));
         thaw_trainer_watch(t);
@@ -218,6 +216,8 @@ thaw_status thaw_trainer_epochs(struct thaw_trainer *t) {
                                        .classes = (int)t->dataset->class_count};
     bool stop = false;
     THAW_TRY(thaw_fit_init(&options, &t->fit));
+    thaw_fit_begin_epoch(&t->fit);
+    THAW_TRY(thaw_trainer_check_steepness(t));
     while (t->state.epoch < t->session.stage->epochs && !stop) {
         THAW_TRY(run_epoch(t, &stop));
         THAW_TRY(maybe_checkpoint(t));

@@ -66,8 +66,15 @@ thaw_status thaw_trainer_chosen_stage(struct thaw_trainer *t, int index,
 thaw_status thaw_trainer_choose(struct thaw_trainer *t);
 /* At the end of a stage as written: its averages, where it took some, become the weights. */
 thaw_status thaw_trainer_settle_average(struct thaw_trainer *t);
-/* trainer_norm.c: the one epoch of a stage with norm: refresh; a warning before the first step of a
- * stage whose rates are too high for its norm mode, and one while it wrecks the network. */
+/* A choice of the run that stands in auto.json and in checkpoints, or NULL; borrowed. */
+json_t *thaw_trainer_choice(const struct thaw_trainer *t, const char *stage, const char *key);
+/* Keeps a choice of the stage at work: in the run folder, in a checkpoint, and on the screen.
+ * Steals the reference. */
+thaw_status thaw_trainer_record(struct thaw_trainer *t, const char *key, json_t *choice,
+                                void (*table)(const json_t *, const char *, struct thaw_text *));
+/* trainer_norm.c: the one epoch of a stage with norm: refresh; before the first step of a
+ * stage, a warning where its rates are too high for its norm mode, or with norm: auto lower ones;
+ * and a warning while it wrecks the network. */
 thaw_status thaw_trainer_refresh_norm(struct thaw_trainer *t);
 thaw_status thaw_trainer_check_steepness(struct thaw_trainer *t);
 void thaw_trainer_watch(struct thaw_trainer *t);

@@ -1,16 +1,13 @@
 /* Norm layers in a run: their statistics measured anew, and a stage that would wreck the network,
  * or is doing so, told apart from one that learns. */
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "train/norm_stats.h"
 #include "train/sharpness.h"
 #include "train/trainer_internal.h"
 
-#define ITERATIONS 8 /* of the power iteration: steps of training that it costs */
-#define STEEP 1.5    /* times the limit: below, training hovers and gets along */
+#define STEEP 1.5 /* times the limit: below, training hovers and gets along */
 
 static void tell(const struct thaw_trainer *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -57,33 +54,54 @@ thaw_status thaw_trainer_refresh_norm(struct thaw_trainer *t) {
 
 /* ---- before the first step ------------------------------------------------------------------ */
 
-/* Whether a norm layer lies above trained weights and is no more than a fixed gain there. */
-static bool has_fixed_gains(const struct thaw_graph *graph) {
-    bool below = false;
-    for (size_t n = 0; n < graph->node_count; n++) {
-        const struct thaw_node *node = &graph->nodes[n];
-        if (below && node->op && node->op->normalises)
-            return true;
-        for (int p = 0; p < node->param_count; p++)
-            below |= graph->params[node->params[p]].trainable;
+/* norm: auto with a small batch. The divisor is a choice of the run, so that a resumed one has it.
+ */
+static void divisor_table(const json_t *choice, const char *stage, struct thaw_text *text) {
+    thaw_text_append(text,
+                     "stage '%s': batches are small, so norm layers keep their statistics (norm: "
+                     "eval); a sharpness of %.3g asks for rates divided by %d",
+                     stage, json_number_value(json_object_get(choice, "sharpness")),
+                     (int)json_integer_value(json_object_get(choice, "divisor")));
+}
+
+static thaw_status settle_rates(struct thaw_trainer *t) {
+    const json_t *known = thaw_trainer_choice(t, t->stage.name, "norm");
+    if (!known) {
+        double sharpness = 0;
+        THAW_TRY(thaw_sharpness_measure(&t->fit, &sharpness));
+        THAW_TRY(
+            thaw_trainer_record(t, "norm",
+                                json_pack("{s:s, s:f, s:i}", "mode", "eval", "sharpness", sharpness,
+                                          "divisor", thaw_sharpness_divisor(sharpness)),
+                                divisor_table));
+        known = thaw_trainer_choice(t, t->stage.name, "norm");
     }
-    return false;
+    json_int_t divisor = json_integer_value(json_object_get(known, "divisor"));
+    if (divisor < 1 || divisor > 1000000)
+        return thaw_fail(THAW_ERROR_INPUT, "%s: the divisor of stage '%s' is damaged",
+                         t->folder.last, t->stage.name);
+    thaw_sharpness_divide(&t->session, (int)divisor);
+    return THAW_OK;
 }
 
 thaw_status thaw_trainer_check_steepness(struct thaw_trainer *t) {
     const struct thaw_stage *stage = t->session.stage;
     double sharpness = 0;
-    if (stage->norm == THAW_NORM_TRAIN || strcmp(t->session.optimizer.type->type, "sgd") != 0 ||
-        !has_fixed_gains(t->graph))
+    if (!thaw_sharpness_matters(&t->fit))
         return THAW_OK;
-    THAW_TRY(thaw_sharpness_measure(&t->fit, ITERATIONS, &sharpness));
+    if (stage->norm_auto)
+        return settle_rates(t);
+    if (t->state.stage_steps > 0)
+        return THAW_OK;
+    THAW_TRY(thaw_sharpness_measure(&t->fit, &sharpness));
     double times = sharpness / THAW_SHARPNESS_LIMIT;
     if (times > STEEP)
         tell(t,
              "warning: the rates of stage '%s' are about %.3g times what the network stands with "
              "norm: %s, where norm layers are fixed gains: write norm: train, or divide the "
-             "rates by %.0f",
-             stage->name, times, thaw_norm_mode_names[stage->norm], ceil(times));
+             "rates by %d",
+             stage->name, times, thaw_norm_mode_names[stage->norm],
+             thaw_sharpness_divisor(sharpness));
     return THAW_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/weights.h"
 #include "support/device.h"
 #include "support/support.h"
 #include "support/tiny.h"
@@ -61,9 +62,18 @@ static void tells_a_collapse(void **state) {
 /* ---- whole runs ----------------------------------------------------------------------------- */
 
 struct heard {
-    int too_high, wrecking;
+    volatile sig_atomic_t interrupted;
+    int stop_at_step, steps; /* of the process; 0: never */
+    int too_high, wrecking, divided;
     double times;
 };
+
+static void on_step(void *user, const struct thaw_train_progress *progress) {
+    struct heard *heard = user;
+    (void)progress;
+    if (++heard->steps == heard->stop_at_step)
+        heard->interrupted = 1;
+}
 
 static void on_message(void *user, const char *text) {
     struct heard *heard = user;
@@ -71,23 +81,33 @@ static void on_message(void *user, const char *text) {
     if (about && sscanf(about, "are about %lf times", &heard->times) == 1)
         heard->too_high++;
     heard->wrecking += strstr(text, "is wrecking") != NULL;
+    heard->divided += strstr(text, "asks for rates divided by") != NULL;
 }
 
-static struct heard run(const char *name, const char *lr, const char *norm) {
+static thaw_status try_run(const char *name, const char *lr, const char *norm, bool resume,
+                           struct heard *heard) {
     char stages[512];
     snprintf(stages, sizeof stages,
              "  - {stage: base, train: [all], lr: 1x, epochs: 4}\n"
              "  - {stage: tune, train: [all], lr: %s, epochs: 3, norm: %s}\n",
              lr, norm);
     struct thaw_config config;
-    struct heard heard = {0};
     assert_ok(
         thaw_config_load(tiny_experiment(name, stages, "keep: last\nloss: {label_smoothing: 0.2}"),
                          NULL, 0, &config));
-    struct thaw_train_events events = {.user = &heard, .on_message = on_message};
-    struct thaw_train_options options = {0};
+    struct thaw_train_events events = {.user = heard,
+                                       .interrupted = &heard->interrupted,
+                                       .on_message = on_message,
+                                       .on_step = on_step};
+    struct thaw_train_options options = {.resume = resume};
     thaw_status status = thaw_train(&config, test_device(), &options, &events);
     thaw_config_finish(&config);
+    return status;
+}
+
+static struct heard run(const char *name, const char *lr, const char *norm) {
+    struct heard heard = {0};
+    thaw_status status = try_run(name, lr, norm, false, &heard);
     assert_true(status == THAW_OK ||
                 status == THAW_ERROR_RUNTIME); /* or a loss that is no number */
     return heard;
@@ -120,6 +140,29 @@ static void grows_with_the_rate(void **state) {
     assert_float_equal(twice.times / once.times, 2, 0.05);
 }
 
+/* The same stage that is wrecked above, with norm: auto, and the same bits after an interrupt. */
+static void auto_divides_the_rates(void **state) {
+    (void)state;
+    struct heard whole = run("auto", "100x, batch: 8", "auto");
+    assert_int_equal(whole.divided, 1);
+    assert_int_equal(whole.too_high + whole.wrecking, 0);
+    struct heard stopped = {.stop_at_step = 23}, resumed = {0};
+    assert_fails(try_run("auto-stopped", "100x, batch: 8", "auto", false, &stopped),
+                 THAW_INTERRUPTED, "checkpoint");
+    assert_ok(try_run("auto-stopped", "100x, batch: 8", "auto", true, &resumed));
+    assert_int_equal(stopped.divided, 1);
+    assert_int_equal(resumed.divided, 0);
+    struct thaw_weights a, b;
+    assert_ok(thaw_weights_open(tiny_run_file("auto", "model.safetensors"), &a));
+    assert_ok(thaw_weights_open(tiny_run_file("auto-stopped", "model.safetensors"), &b));
+    for (size_t i = 0; i < a.count; i++)
+        assert_memory_equal(a.items[i].data, b.items[i].data, a.items[i].size_bytes);
+    thaw_weights_finish(&a);
+    thaw_weights_finish(&b);
+    struct heard large = run("auto-large", "1x, batch: 16", "auto");
+    assert_int_equal(large.divided, 0);
+}
+
 static int set_up(void **state) {
     (void)state;
     tiny_make();
@@ -132,6 +175,7 @@ int main(void) {
         cmocka_unit_test(is_silent_where_a_run_learns),
         cmocka_unit_test(warns_before_and_while_it_is_wrecked),
         cmocka_unit_test(grows_with_the_rate),
+        cmocka_unit_test(auto_divides_the_rates),
     };
     return cmocka_run_group_tests_name("train/collapse", tests, set_up, NULL);
 }
