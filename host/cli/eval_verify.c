@@ -25,12 +25,11 @@ static json_t *verify_json(const struct thaw_verify *v) {
     json_t *stages = json_array(), *failures = json_array();
     for (size_t i = 0; i < v->stage_count; i++) {
         const struct thaw_verify_stage *s = &v->stages[i];
-        json_array_append_new(stages,
-                              json_pack("{s:o, s:I, s:I, s:I, s:b, s:b}", "stage",
-                                        thaw_json_text(s->name), "trained",
-                                        (json_int_t)s->trained, "frozen", (json_int_t)s->frozen,
-                                        "frozen_since_load", (json_int_t)s->untouched, "kept",
-                                        (int)s->has_kept, "complete", (int)s->complete));
+        json_array_append_new(
+            stages, json_pack("{s:o, s:I, s:I, s:I, s:b, s:b}", "stage", thaw_json_text(s->name),
+                              "trained", (json_int_t)s->trained, "frozen", (json_int_t)s->frozen,
+                              "frozen_since_load", (json_int_t)s->untouched, "kept",
+                              (int)s->has_kept, "complete", (int)s->complete));
     }
     for (size_t i = 0; i < v->failure_count; i++)
         json_array_append_new(failures, json_pack("{s:o, s:o}", "tensor",
@@ -41,8 +40,8 @@ static json_t *verify_json(const struct thaw_verify *v) {
                      (json_int_t)v->tensors, "frozen_since_load", (json_int_t)v->untouched,
                      "pretrained", (json_int_t)v->pretrained, "weights",
                      v->weights ? thaw_json_text(v->weights) : json_null(), "not_compared",
-                     v->unchecked ? thaw_json_text(v->unchecked) : json_null(), "stages",
-                     stages, "failures", failures);
+                     v->unchecked ? thaw_json_text(v->unchecked) : json_null(), "stages", stages,
+                     "failures", failures);
 }
 
 thaw_status thaw_eval_verify(const struct thaw_cli *cli, const char *run, const char *model) {
