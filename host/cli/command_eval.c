@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/eval_verify.h"
+#include "cli/format.h"
 #include "cli/show_metrics.h"
 #include "train/evaluate_run.h"
 
@@ -91,7 +92,7 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
         return thaw_eval_verify(cli, cli->arguments.items[0], values->model);
     struct thaw_evaluation evaluation = {0};
     thaw_device *device = NULL;
-    THAW_TRY(thaw_device_open(cli->device, NULL, &device));
+    THAW_TRY(thaw_cli_open_run_device(cli, cli->arguments.items[0], &device));
     thaw_status status = thaw_evaluate_run(device, &evaluation_options, &evaluation);
     thaw_progress_clear(cli->progress);
     if (status == THAW_OK && cli->json)

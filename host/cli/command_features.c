@@ -1,7 +1,7 @@
 /* thaw features: activations of a network, as a file for other programs. */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/format.h"
 #include "core/file.h"
 #include "train/features.h"
 
@@ -111,7 +111,9 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
         THAW_TRY(
             thaw_config_load(cli->arguments.items[0], cli->sets.items, cli->sets.count, &config));
     device_options.block = config.block;
-    thaw_status status = thaw_device_open(cli->device, &device_options, &device);
+    thaw_status status = experiment
+                             ? thaw_device_open(cli->device, &device_options, &device)
+                             : thaw_cli_open_run_device(cli, cli->arguments.items[0], &device);
     if (status == THAW_OK)
         status = compute(cli, values, experiment ? &config : NULL, device);
     thaw_device_destroy(&device);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/format.h"
 #include "thaw/model.h"
 
 struct values {
@@ -105,7 +105,7 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
     const struct values *values = raw;
     thaw_device *device = NULL;
     thaw_model *model = NULL;
-    THAW_TRY(thaw_device_open(cli->device, NULL, &device));
+    THAW_TRY(thaw_cli_open_run_device(cli, cli->arguments.items[0], &device));
     thaw_status status = thaw_model_open(cli->arguments.items[0], device, values->batch, &model);
     if (status == THAW_OK)
         status = predict(cli, values, model);

@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "thaw/device.h"
+#include "train/model.h"
 
 const char *thaw_format_count(uint64_t count, char text[THAW_FORMAT_SIZE]) {
     char digits[32];
@@ -80,4 +81,12 @@ thaw_status thaw_cli_open_experiment(const struct thaw_cli *cli, const char *pat
     else
         *ret_config = config;
     return status;
+}
+
+thaw_status thaw_cli_open_run_device(const struct thaw_cli *cli, const char *run,
+                                     thaw_device **ret_device) {
+    struct thaw_config_device settings;
+    THAW_TRY(thaw_trained_device(run, &settings));
+    struct thaw_device_options options = {.block = settings.block};
+    return thaw_device_open(cli->device, &options, ret_device);
 }

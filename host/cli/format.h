@@ -25,5 +25,8 @@ json_t *thaw_json_load(const char *file, const struct thaw_load_report *report);
  * device. The caller finishes both; on failure there is nothing to finish. */
 thaw_status thaw_cli_open_experiment(const struct thaw_cli *cli, const char *path,
                                      struct thaw_config *ret_config, thaw_device **ret_device);
+/* Opens the device for a trained model, with the settings that its run had. */
+thaw_status thaw_cli_open_run_device(const struct thaw_cli *cli, const char *run,
+                                     thaw_device **ret_device);
 
 #endif

@@ -211,7 +211,7 @@ static thaw_status default_name(struct thaw_config *config) {
     return config->name ? THAW_OK : THAW_ERROR_MEMORY;
 }
 
-static thaw_status read_conv_candidate(const thaw_yaml *node, struct thaw_config *config) {
+static thaw_status read_conv_candidate(const thaw_yaml *node, const char **ret_name) {
     const char *names[32];
     size_t count =
         thaw_conv_candidate_count < COUNT(names) ? thaw_conv_candidate_count : COUNT(names);
@@ -221,7 +221,7 @@ static thaw_status read_conv_candidate(const thaw_yaml *node, struct thaw_config
     for (size_t i = 0; i < count; i++)
         names[i] = thaw_conv_candidates[i]->name;
     THAW_TRY(thaw_yaml_choice(node, names, count, &index));
-    config->conv_candidate = names[index];
+    *ret_name = names[index];
     return THAW_OK;
 }
 
@@ -251,8 +251,20 @@ static thaw_status read_checkpoint(struct thaw_config *config, const thaw_yaml *
     return THAW_OK;
 }
 
+thaw_status thaw_config_read_device(const thaw_yaml *root, struct thaw_config_device *ret_device) {
+    static const char *const keys[] = {"conv", "block"};
+    const thaw_yaml *node = thaw_yaml_get(root, "device");
+    struct thaw_config_device device = {0};
+    if (node) {
+        THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
+        THAW_TRY(read_conv_candidate(thaw_yaml_get(node, "conv"), &device.conv_candidate));
+        THAW_TRY(thaw_yaml_get_int(node, "block", 1, 16, &device.block));
+    }
+    *ret_device = device;
+    return THAW_OK;
+}
+
 static thaw_status read_general(struct thaw_config *config, const thaw_yaml *root) {
-    static const char *const device_keys[] = {"conv", "block"};
     int64_t seed = 0;
     size_t metric = THAW_METRIC_TOP1;
     THAW_TRY(default_name(config));
@@ -272,12 +284,11 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     THAW_TRY(thaw_config_choice(root, "keep", keep_names, COUNT(keep_names), &keep));
     config->keep_last = keep == 1;
     THAW_TRY(read_checkpoint(config, thaw_yaml_get(root, "checkpoint")));
-    const thaw_yaml *device = thaw_yaml_get(root, "device");
-    if (!device)
-        return THAW_OK;
-    THAW_TRY(thaw_yaml_only(device, device_keys, COUNT(device_keys)));
-    THAW_TRY(read_conv_candidate(thaw_yaml_get(device, "conv"), config));
-    return thaw_yaml_get_int(device, "block", 1, 16, &config->block);
+    struct thaw_config_device device;
+    THAW_TRY(thaw_config_read_device(root, &device));
+    config->conv_candidate = device.conv_candidate;
+    config->block = device.block;
+    return THAW_OK;
 }
 
 thaw_status thaw_config_document(struct thaw_arena *arena, const char *path,

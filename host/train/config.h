@@ -205,6 +205,13 @@ struct thaw_config {
     size_t stage_count;
 };
 
+/* The `device` mapping of an experiment, which may be absent. */
+struct thaw_config_device {
+    const char *conv_candidate; /* of thaw_conv_candidates, or NULL */
+    int block;                  /* 0: the device's */
+};
+thaw_status thaw_config_read_device(const thaw_yaml *root, struct thaw_config_device *ret_device);
+
 /* A time for pilots: "90s", "10min", "1.5h"; 0 for "none". */
 thaw_status thaw_config_budget(const thaw_yaml *node, double *ret_budget_s);
 

@@ -99,7 +99,8 @@ static thaw_status evaluate(struct work *w, thaw_device *device, struct thaw_eva
     THAW_TRY(thaw_input_spec_parse(thaw_yaml_get(info->document, "input"), NULL, &input));
     THAW_TRY(open_data(w, info, &input));
     THAW_TRY(thaw_augmenter_create(device, &input, NULL, 0, &w->augmenter));
-    struct thaw_exec_options options = {.batch = w->options->batch, .loss = true};
+    struct thaw_exec_options options = {
+        .batch = w->options->batch, .loss = true, .conv_candidate = e->model.conv_candidate};
     THAW_TRY(thaw_exec_create(e->model.graph, &options, &w->exec));
     size_t count, classes = info->class_count;
     const uint32_t *photos = thaw_loader_set(w->loader, part_of(w->options), &count);

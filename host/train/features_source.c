@@ -96,6 +96,7 @@ static thaw_status open_run(struct thaw_features_source *s,
     const struct thaw_model_info *info = &s->model.info;
     THAW_TRY(thaw_input_spec_parse(thaw_yaml_get(info->document, "input"), NULL, &s->input));
     s->graph = s->model.graph;
+    s->conv_candidate = s->model.conv_candidate;
     s->classes = info->classes;
     s->class_count = info->class_count;
     s->weights_file = origin->run;

@@ -200,9 +200,29 @@ thaw_status thaw_model_save(const struct thaw_graph *graph, cl_mem const *instea
 
 /* ---- a trained model ------------------------------------------------------------------------ */
 
+thaw_status thaw_trained_device(const char *path, struct thaw_config_device *ret_device) {
+    struct thaw_arena arena = {0};
+    struct thaw_config_device device = {0};
+    thaw_yaml *document;
+    thaw_status status = THAW_OK;
+    char *file = thaw_path_is_directory(path) ? thaw_path_join(&arena, path, "config.yaml") : NULL;
+    if (file && thaw_path_exists(file)) {
+        status = thaw_config_document(&arena, file, &document);
+        if (status == THAW_OK)
+            status = thaw_config_read_device(document, &device);
+    }
+    thaw_arena_finish(&arena);
+    if (status == THAW_OK)
+        *ret_device = device;
+    return status;
+}
+
 static thaw_status open_trained(const char *path, thaw_device *device, struct thaw_weights *weights,
                                 struct thaw_trained_model *model) {
     struct thaw_load_report report = {0};
+    struct thaw_config_device settings;
+    THAW_TRY(thaw_trained_device(path, &settings));
+    model->conv_candidate = settings.conv_candidate;
     if (thaw_path_is_directory(path))
         path = thaw_path_join(&model->arena, path, "model.safetensors");
     if (!path)

@@ -6,6 +6,7 @@
 #include "graph/graph.h"
 #include "io/load_report.h"
 #include "io/weights.h"
+#include "train/config.h"
 
 /* Patterns of tensors that may differ between model and file; sequences of globs, or NULL. */
 struct thaw_model_allow {
@@ -46,11 +47,18 @@ thaw_status thaw_model_info_read(struct thaw_arena *arena, const struct thaw_wei
 thaw_status thaw_model_save(const struct thaw_graph *graph, cl_mem const *instead,
                             struct thaw_weights *weights, const char *path);
 
-/* A trained model from a run folder or a model file. */
+/* What the config.yaml of a run folder says of the device (`device: {conv, block}`): a trained
+ * model is computed as it was trained. Zeros for a model file alone, or a folder without
+ * config.yaml. */
+thaw_status thaw_trained_device(const char *path, struct thaw_config_device *ret_device);
+
+/* A trained model from a run folder or a model file. `device` was opened with the block of
+ * thaw_trained_device(), where there is one. */
 struct thaw_trained_model {
     struct thaw_arena arena;
     struct thaw_graph *graph;
     struct thaw_model_info info;
+    const char *conv_candidate; /* of thaw_trained_device() */
 };
 thaw_status thaw_trained_model_open(const char *path, thaw_device *device,
                                     struct thaw_trained_model *ret_model);

@@ -22,7 +22,8 @@ static thaw_status open_model(const char *path, thaw_model *model) {
     const thaw_yaml *input = thaw_yaml_get(model->trained.info.document, "input");
     THAW_TRY(thaw_input_spec_parse(input, NULL, &model->input));
     THAW_TRY(thaw_augmenter_create(model->device, &model->input, NULL, 0, &model->augmenter));
-    struct thaw_exec_options exec_options = {.batch = model->batch};
+    struct thaw_exec_options exec_options = {.batch = model->batch,
+                                             .conv_candidate = model->trained.conv_candidate};
     THAW_TRY(thaw_exec_create(model->trained.graph, &exec_options, &model->exec));
     model->logits = malloc((size_t)model->batch * model->trained.info.class_count * sizeof(float));
     return model->logits ? THAW_OK : thaw_fail(THAW_ERROR_MEMORY, "out of memory");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/text.h"
 #include "support/process.h"
 #include "support/tiny.h"
 
@@ -55,6 +56,96 @@ static void trains_evaluates_predicts(void **state) {
     test_process_finish(&predict);
 
     test_expect_exit(TEST_THAW(NULL, "train", tiny_path("cli.yaml")), 2, "already a run");
+}
+
+/* The loss of the last line of a run's metrics.jsonl. */
+static double recorded_loss(const char *run) {
+    char line[4096], last[4096] = "";
+    FILE *file = fopen(tiny_run_file(run, "metrics.jsonl"), "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        memcpy(last, line, sizeof last);
+    fclose(file);
+    json_t *root = json_loads(last, 0, NULL);
+    double loss = json_real_value(json_object_get(json_object_get(root, "val"), "loss"));
+    json_decref(root);
+    assert_true(loss > 0);
+    return loss;
+}
+
+/* What every command that computes the model of a run prints or writes, one after the other. */
+static char *computed(const char *run) {
+    const char *photo = tiny_path("photos/vertical/00.png"), *file = tiny_path("f.safetensors");
+    struct thaw_text all = {0};
+    struct thaw_map features;
+    struct test_process processes[] = {
+        TEST_THAW(NULL, "eval", run, "--json", "--batch", "8"),
+        TEST_THAW(NULL, "predict", run, photo, "--json"),
+        TEST_THAW(NULL, "features", run, "--at", "pool", "--files", photo, "-o", file, "-q")};
+    for (size_t i = 0; i < sizeof processes / sizeof *processes; i++) {
+        if (processes[i].exit_code)
+            fail_msg("%s", processes[i].errors);
+        thaw_text_append(&all, "%s\n----\n", i < 2 ? processes[i].output : "");
+        test_process_finish(&processes[i]);
+    }
+    assert_ok(thaw_map_open(file, &features));
+    for (size_t i = 0; i < features.size_bytes; i++)
+        thaw_text_append(&all, "%02x", ((const unsigned char *)features.bytes)[i]);
+    thaw_map_close(&features);
+    assert_false(all.failed);
+    return all.text;
+}
+
+/* The `device` of a run is that of every command which computes its model. */
+static void computed_as_trained(void **state) {
+    (void)state;
+    const char *run = tiny_path("runs/device"), *photo = tiny_path("photos/vertical/00.png");
+    /* kernels that are compiled for the first time may print warnings */
+    test_expect_exit(TEST_THAW(NULL, "train",
+                               tiny_experiment("device", tiny_stages,
+                                               "keep: last\ndevice: {conv: winograd, block: 4}"),
+                               "-q"),
+                     0, "");
+    char *winograd = computed(run);
+    json_t *root = json_loads(winograd, JSON_DISABLE_EOF_CHECK, NULL);
+    /* recorded with 9 digits */
+    assert_float_equal(json_real_value(json_object_get(root, "loss")) / recorded_loss("device"), 1,
+                       5e-9);
+    json_decref(root);
+    struct thaw_map config;
+    assert_ok(thaw_map_open(tiny_path("runs/device/config.yaml"), &config));
+    char *text = strndup((const char *)config.bytes, config.size_bytes);
+    thaw_map_close(&config);
+    char *name = strstr(text, "winograd");
+    assert_non_null(name);
+    memcpy(name, "simple  ", 8);
+    tiny_write("runs/device/config.yaml", text);
+    free(text);
+    char *simple = computed(run);
+    char *a = simple, *b = winograd; /* the same in none of the three */
+    for (int i = 0; i < 3; i++) {
+        size_t length = i < 2 ? (size_t)(strstr(a, "----") - a) : strlen(a);
+        assert_true(strncmp(a, b, length) != 0);
+        if (i < 2) {
+            a = strstr(a, "----") + 5;
+            b = strstr(b, "----") + 5;
+        }
+    }
+    free(winograd);
+    free(simple);
+
+    const struct {
+        const char *device, *message;
+    } wrong[] = {{"device: {conv: dirct}\n", "config.yaml:1:16: "},
+                 {"device: {block: 3}\n", "is 3"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tiny_write("runs/device/config.yaml", wrong[i].device);
+        test_expect_exit(TEST_THAW(NULL, "eval", run, "-q"), 2, wrong[i].message);
+        test_expect_exit(TEST_THAW(NULL, "predict", run, photo, "-q"), 2, wrong[i].message);
+        test_expect_exit(TEST_THAW(NULL, "features", run, "--at", "pool", "--files", photo, "-o",
+                                   tiny_path("f.safetensors"), "-q"),
+                         2, wrong[i].message);
+    }
 }
 
 /* A run's resolved config is an experiment that can be run again. */
@@ -176,9 +267,10 @@ static void truncated_models(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trains_evaluates_predicts),   cmocka_unit_test(resolved_config_runs_again),
-        cmocka_unit_test(interrupt_and_resume),        cmocka_unit_test(wrong_experiments),
-        cmocka_unit_test(wrong_model_data_and_photos), cmocka_unit_test(truncated_models),
+        cmocka_unit_test(trains_evaluates_predicts), cmocka_unit_test(resolved_config_runs_again),
+        cmocka_unit_test(computed_as_trained),       cmocka_unit_test(interrupt_and_resume),
+        cmocka_unit_test(wrong_experiments),         cmocka_unit_test(wrong_model_data_and_photos),
+        cmocka_unit_test(truncated_models),
     };
     return cmocka_run_group_tests_name("cli/runs", tests, set_up, NULL);
 }
