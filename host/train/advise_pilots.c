@@ -217,7 +217,10 @@ static thaw_status set_up(struct work *p) {
         struct regime *regime = &p->regimes[r];
         w->m.pilots[r].regime = thaw_regime_names[r];
         THAW_TRY(thaw_config_with_regime(e->config, thaw_regime_names[r], &regime->config));
-        regime->stage = &regime->config.stages[regime->config.stage_count - 1];
+        struct thaw_stage *last = &regime->config.stages[regime->config.stage_count - 1];
+        if (last->automatic) /* pilots of pilots would take long: a third stands for the choice */
+            last->automatic_pattern = "last:33%";
+        regime->stage = last;
     }
     return save_head(p);
 }

@@ -48,7 +48,7 @@ static thaw_status put_defaults(struct thaw_config *config, const struct thaw_st
     THAW_TRY(put(arena, map, "depth", default_depths(arena, stages)));
     THAW_TRY(put(arena, map, "also", "[first]"));
     THAW_TRY(put(arena, map, "folds", "3"));
-    THAW_TRY(put(arena, map, "rule", "one_se"));
+    THAW_TRY(put(arena, map, "rule", "best"));
     THAW_TRY(
         put(arena, map, "epochs", thaw_arena_format(arena, "%d", pilot_epochs(stage->epochs, 2))));
     THAW_TRY(put(arena, map, "metric", thaw_metric_names[config->metric]));
