@@ -5,6 +5,8 @@
 
 #include "core/error.h"
 
+#define STAGED_BYTES ((size_t)4 << 20)
+
 struct thaw_layout thaw_layout_make(struct thaw_shape shape, int block, int halo) {
     return (struct thaw_layout){shape.n, shape.c, shape.h, shape.w, block, halo};
 }
@@ -52,47 +54,62 @@ static thaw_status check_images(const struct thaw_tensor *tensor, int n) {
     return THAW_OK;
 }
 
+/* Some blocks on their way, of the first `n` images each. Those of a full batch lie one after
+ * another on the device and go together, a few MiB at a time; else each goes alone. */
+struct staging {
+    float *values;
+    size_t count;          /* of a block */
+    int blocks, at_a_time; /* of the tensor */
+};
+
+static thaw_status start_staging(const struct thaw_layout *layout, int n, struct staging *s) {
+    s->count = (size_t)n * thaw_layout_image_stride(layout);
+    s->blocks = s->count ? thaw_layout_blocks(layout) : 0;
+    size_t fitting = s->count ? STAGED_BYTES / (s->count * sizeof(float)) : 0;
+    s->at_a_time = n < layout->n || fitting < 1  ? 1
+                   : fitting < (size_t)s->blocks ? (int)fitting
+                                                 : s->blocks;
+    s->values = malloc((size_t)s->at_a_time * s->count * sizeof(float) + 1);
+    return s->values ? THAW_OK : thaw_fail(THAW_ERROR_MEMORY, "out of memory staging a tensor");
+}
+
 thaw_status thaw_tensor_write(thaw_device *device, const struct thaw_tensor *tensor, int n,
                               const float *data) {
-    THAW_TRY(check_images(tensor, n));
     const struct thaw_layout *layout = &tensor->layout;
-    size_t count = (size_t)n * thaw_layout_image_stride(layout);
-    if (count == 0)
-        return THAW_OK;
-    float *staged = malloc(count * sizeof *staged);
-    if (!staged)
-        return thaw_fail(THAW_ERROR_MEMORY, "out of memory while writing a tensor");
+    struct staging s;
+    THAW_TRY(check_images(tensor, n));
+    THAW_TRY(start_staging(layout, n, &s));
     thaw_status status = THAW_OK;
-    for (int b = 0; b < thaw_layout_blocks(layout) && status == THAW_OK; b++) {
-        memset(staged, 0, count * sizeof *staged);
-        copy_block(layout, n, b, staged, (float *)data, true);
+    for (int first = 0; first < s.blocks && status == THAW_OK; first += s.at_a_time) {
+        int left = s.blocks - first, blocks = left < s.at_a_time ? left : s.at_a_time;
+        size_t count = (size_t)blocks * s.count;
+        memset(s.values, 0, count * sizeof(float));
+        for (int b = 0; b < blocks; b++)
+            copy_block(layout, n, first + b, s.values + (size_t)b * s.count, (float *)data, true);
         status = thaw_buffer_write(device, tensor->buffer,
-                                   (size_t)b * thaw_layout_block_stride(layout) * sizeof *staged,
-                                   staged, count * sizeof *staged);
+                                   (size_t)first * thaw_layout_block_stride(layout) * sizeof(float),
+                                   s.values, count * sizeof(float));
     }
-    free(staged);
+    free(s.values);
     return status;
 }
 
 thaw_status thaw_tensor_read(thaw_device *device, const struct thaw_tensor *tensor, int n,
                              float *ret_data) {
-    THAW_TRY(check_images(tensor, n));
     const struct thaw_layout *layout = &tensor->layout;
-    size_t count = (size_t)n * thaw_layout_image_stride(layout);
-    if (count == 0)
-        return THAW_OK;
-    float *staged = malloc(count * sizeof *staged);
-    if (!staged)
-        return thaw_fail(THAW_ERROR_MEMORY, "out of memory while reading a tensor");
+    struct staging s;
+    THAW_TRY(check_images(tensor, n));
+    THAW_TRY(start_staging(layout, n, &s));
     thaw_status status = THAW_OK;
-    for (int b = 0; b < thaw_layout_blocks(layout) && status == THAW_OK; b++) {
+    for (int first = 0; first < s.blocks && status == THAW_OK; first += s.at_a_time) {
+        int left = s.blocks - first, blocks = left < s.at_a_time ? left : s.at_a_time;
         status = thaw_buffer_read(device, tensor->buffer,
-                                  (size_t)b * thaw_layout_block_stride(layout) * sizeof *staged,
-                                  staged, count * sizeof *staged);
-        if (status == THAW_OK)
-            copy_block(layout, n, b, staged, ret_data, false);
+                                  (size_t)first * thaw_layout_block_stride(layout) * sizeof(float),
+                                  s.values, (size_t)blocks * s.count * sizeof(float));
+        for (int b = 0; b < blocks && status == THAW_OK; b++)
+            copy_block(layout, n, first + b, s.values + (size_t)b * s.count, ret_data, false);
     }
-    free(staged);
+    free(s.values);
     return status;
 }
 

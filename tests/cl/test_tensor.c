@@ -65,6 +65,30 @@ static void fewer_images(void **state) {
     check_round_trip(17, 8, 1, 1);
 }
 
+/* Blocks of 2.5 MiB, of which one goes at a time, and of 1.3 MiB: three, then two. */
+static void large_maps_go_in_parts(void **state) {
+    (void)state;
+    for (int n = 1; n <= 2; n++) {
+        struct thaw_shape shape = {n, 37, 200, 202};
+        struct thaw_tensor tensor = tensor_make(test_device(), shape, 8, 1);
+        size_t count = (size_t)n * 37 * 200 * 202;
+        float *data = malloc(count * sizeof *data), *back = malloc(count * sizeof *back);
+        test_random(data, count, 3, 0.5f, 1.5f);
+        assert_ok(thaw_tensor_write(test_device(), &tensor, n, data));
+        assert_ok(thaw_tensor_read(test_device(), &tensor, n, back));
+        assert_memory_equal(data, back, count * sizeof *data);
+        size_t size = thaw_layout_size(&tensor.layout);
+        float *raw = malloc(size * sizeof *raw);
+        assert_ok(thaw_buffer_read(test_device(), tensor.buffer, 0, raw, size * sizeof *raw));
+        for (size_t i = 0; i < size; i++)
+            assert_true(raw[i] == expected_at(&tensor.layout, data, n, i));
+        thaw_buffer_destroy(&tensor.buffer);
+        free(data);
+        free(back);
+        free(raw);
+    }
+}
+
 static void too_many_images(void **state) {
     (void)state;
     struct thaw_tensor tensor = tensor_make(test_device(), (struct thaw_shape){2, 1, 1, 1}, 1, 0);
@@ -127,8 +151,11 @@ static void filters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips),     cmocka_unit_test(fewer_images),
-        cmocka_unit_test(too_many_images), cmocka_unit_test(writes_clear_padding),
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(fewer_images),
+        cmocka_unit_test(large_maps_go_in_parts),
+        cmocka_unit_test(too_many_images),
+        cmocka_unit_test(writes_clear_padding),
         cmocka_unit_test(filters),
     };
     return cmocka_run_group_tests_name("cl/tensor", tests, NULL, NULL);
