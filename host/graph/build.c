@@ -71,8 +71,8 @@ static thaw_status append_node(struct thaw_builder *builder, const char *name, c
         return THAW_ERROR_MEMORY;
     graph->nodes = nodes;
     struct thaw_node *node = &nodes[graph->node_count];
-    *node =
-        (struct thaw_node){.name = name, .alias = alias, .op = op, .attrs = parsed, .place = place};
+    *node = (struct thaw_node){
+        .name = name, .alias = alias, .op = op, .attrs = parsed, .written = attrs, .place = place};
     node->input_count = input_count;
     memcpy(node->inputs, inputs, (size_t)input_count * sizeof *inputs);
     if (op->parse)

@@ -13,7 +13,8 @@ struct thaw_node {
     const char *alias;        /* its full name in other published weights, or NULL */
     const struct thaw_op *op; /* NULL for the input node, which is node 0 */
     const void *attrs;
-    const thaw_yaml *place; /* where the YAML says so */
+    const thaw_yaml *written; /* the attributes, variables filled in; NULL: none were given */
+    const thaw_yaml *place;   /* where the YAML says so */
     int inputs[THAW_OP_INPUTS_MAX], input_count;
     struct thaw_layout out;   /* for n = 1, halo 0 */
     struct thaw_op_spec spec; /* for n = 1 */

@@ -10,15 +10,17 @@
  * run that computes them, and one beyond 65504 is an error. disk: false keeps them in memory alone.
  *
  * The same features means: the same key text. It has
- *   - the model document, and each node at or below the cut with its shape, inputs and the hash of
- *     each of its tensors as they are now: fine-tuned ones give another key, those above do not
- *     count
+ *   - the model's name, and each node at or below the cut with its attributes as written, shape,
+ *     inputs and the hash of each of its tensors as they are now: fine-tuned ones give another key,
+ *     those above do not count
  *   - what the network expects of a picture (size, mean, std, resize)
  *   - the photos' pixels, in order; with views also their ids, the seed and the list `augment`
  *   - what decides about single bits: device, driver and Thaw build, channel block, batch, forced
  *     convolution, remembered measurements
  *   - shape and dtype of the values
- * so that a run which finds its features gives the same bits as the one that computed them.
+ * so that a run which finds its features gives the same bits as the one that computed them. That is
+ * why a stage with another batch has features of its own: kernels, and with them the order of sums,
+ * are chosen by it.
  *
  * Where there is no cache folder, it can't be written, or the features would take more than its
  * limit (THAW_CACHE_LIMIT), they are kept in memory, with a warning. A full disk is an error. */

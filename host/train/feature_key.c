@@ -43,32 +43,25 @@ static thaw_status append_node(const struct thaw_graph *graph, const struct thaw
     for (int i = 0; i < node->input_count; i++)
         thaw_text_append(text, " %s", graph->nodes[node->inputs[i]].name);
     thaw_text_append(text, "\n");
+    if (node->written)
+        thaw_yaml_emit(node->written, text);
     for (int i = 0; i < node->param_count; i++)
         if (node->params[i] >= 0)
             THAW_TRY(append_param(graph, &graph->params[node->params[i]], text));
     return THAW_OK;
 }
 
-/* Attributes of ops stand in the document. */
-static thaw_status append_network(const struct thaw_feature_options *o, struct thaw_text *text) {
-    const struct thaw_graph *graph = o->graph;
-    struct thaw_text document = {0};
-    thaw_yaml_emit(graph->document, &document);
+static thaw_status append_network(const struct thaw_graph *graph, int node,
+                                  struct thaw_text *text) {
     bool *marks = calloc(graph->node_count, sizeof *marks);
-    thaw_status status = marks && !document.failed
-                             ? THAW_OK
-                             : thaw_fail(THAW_ERROR_MEMORY, "out of memory for a cache's key");
-    if (status == THAW_OK) {
-        thaw_text_append(text, "document: ");
-        append_hash(text, XXH3_128bits(document.text, document.length));
-        thaw_text_append(text, "\n");
-        mark_below(graph, o->node, marks);
-    }
+    if (!marks)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory for a cache's key");
+    thaw_status status = THAW_OK;
+    mark_below(graph, node, marks);
     for (size_t n = 0; n < graph->node_count && status == THAW_OK; n++)
         if (marks[n])
             status = append_node(graph, &graph->nodes[n], text);
     free(marks);
-    thaw_text_finish(&document);
     return status;
 }
 
@@ -114,6 +107,6 @@ thaw_status thaw_feature_key(const struct thaw_feature_options *o, struct thaw_t
     thaw_input_spec_emit(o->input, text);
     thaw_text_append(text, "\n");
     append_photos(o, text);
-    THAW_TRY(append_network(o, text));
+    THAW_TRY(append_network(o->graph, o->node, text));
     return text->failed ? thaw_fail(THAW_ERROR_MEMORY, "out of memory for a cache's key") : THAW_OK;
 }
