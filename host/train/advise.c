@@ -123,11 +123,14 @@ static thaw_status run_batch(struct run *r, size_t first, size_t n) {
     struct thaw_feed feed = {
         .device = graph->device, .loader = r->w->loader, .augmenter = r->w->augmenter};
     struct thaw_op_step step = {.batch = (int)n};
+    size_t left = r->w->count - first - n;
     uint32_t rows[BATCH];
     for (size_t i = 0; i < n; i++)
         rows[i] = (uint32_t)(first + i);
     THAW_TRY(thaw_feed_fill(&feed, r->w->photos, rows, (int)n, 0, false, thaw_exec_input(r->exec),
                             NULL));
+    THAW_TRY(
+        thaw_loader_prefetch(r->w->loader, r->w->photos + first + n, left < BATCH ? left : BATCH));
     THAW_TRY(thaw_exec_forward(r->exec, &step));
     for (size_t k = 0; k < r->node_count; k++) {
         THAW_TRY(thaw_tensor_read(graph->device, thaw_exec_output(r->exec, r->nodes[k]), (int)n,

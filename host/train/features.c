@@ -216,10 +216,13 @@ static thaw_status run_batch(struct work *w, size_t first, size_t count) {
     thaw_device *device = w->source->graph->device;
     struct thaw_feed feed = {.device = device, .loader = w->loader, .augmenter = w->augmenter};
     struct thaw_op_step step = {.batch = (int)count};
+    size_t left = w->summary.photos - first - count, batch = (size_t)w->options->batch;
     for (size_t i = 0; i < count; i++)
         w->rows[i] = (uint32_t)(first + i);
     THAW_TRY(thaw_feed_fill(&feed, w->photos, w->rows, (int)count, 0, false,
                             thaw_exec_input(w->exec), NULL));
+    THAW_TRY(
+        thaw_loader_prefetch(w->loader, w->photos + first + count, left < batch ? left : batch));
     THAW_TRY(thaw_exec_forward(w->exec, &step));
     for (size_t i = 0; i < w->summary.tensor_count; i++)
         THAW_TRY(thaw_tensor_read(device, thaw_exec_output(w->exec, w->nodes[i]), (int)count,

@@ -132,30 +132,40 @@ static thaw_status add_batch(struct work *w, struct layer *layer, int images) {
     return THAW_OK;
 }
 
-static thaw_status measure_batch(struct work *w, size_t first, int count) {
+/* A last batch of one image has no variance where the map is one pixel: it takes one from the batch
+ * before it. */
+static int choose_batch(const struct work *w, size_t first) {
     const struct thaw_norm_refresh *r = w->r;
-    for (int i = 0; i < count; i++)
-        w->rows[i] = thaw_members_row(&r->members, first + (size_t)i);
-    THAW_TRY(thaw_feed_fill(r->members.feed, r->members.photos, w->rows, count, r->epoch,
-                            r->augment, thaw_exec_input(w->exec), NULL));
+    size_t batch = (size_t)r->batch, left = r->members.count - first;
+    size_t count = left == batch + 1 && batch > 2 ? batch - 1 : left < batch ? left : batch;
+    for (size_t i = 0; i < count; i++)
+        w->rows[i] = thaw_members_row(&r->members, first + i);
+    return (int)count;
+}
+
+static thaw_status measure_batch(struct work *w, size_t first, int *ret_count) {
+    const struct thaw_norm_refresh *r = w->r;
+    const struct thaw_members *members = &r->members;
+    int count = choose_batch(w, first);
+    THAW_TRY(thaw_feed_fill(members->feed, members->photos, w->rows, count, r->epoch, r->augment,
+                            thaw_exec_input(w->exec), NULL));
+    int next = choose_batch(w, first + (size_t)count);
+    THAW_TRY(thaw_feed_announce(members->feed, members->photos, w->rows, next));
     struct thaw_op_step step = {
         .batch = count, .seed = r->seed, .counter = (uint32_t)first, .norm_momentum = 1};
     THAW_TRY(thaw_exec_forward(w->exec, &step));
     for (size_t i = 0; i < w->layer_count; i++)
         THAW_TRY(add_batch(w, &w->layers[i], count));
+    *ret_count = count;
     return THAW_OK;
 }
 
-/* A last batch of one image has no variance where the map is one pixel: it takes one from the batch
- * before it. */
 static thaw_status measure(struct work *w) {
     const struct thaw_norm_refresh *r = w->r;
-    size_t batch = (size_t)r->batch;
     for (size_t first = 0; first < r->members.count;) {
-        size_t left = r->members.count - first;
-        size_t count = left == batch + 1 && batch > 2 ? batch - 1 : left < batch ? left : batch;
-        THAW_TRY(measure_batch(w, first, (int)count));
-        first += count;
+        int count = 0;
+        THAW_TRY(measure_batch(w, first, &count));
+        first += (size_t)count;
         if (r->progress)
             THAW_TRY(r->progress(r->user, first, r->members.count));
     }

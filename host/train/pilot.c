@@ -77,6 +77,10 @@ static thaw_status on_cached(void *user, size_t done, size_t total) {
 }
 
 /* As the stage's own would be kept; in memory where it has none. */
+static bool on_disk(const struct thaw_stage *stage) {
+    return stage->cache && stage->cache_disk;
+}
+
 static thaw_status open_cache(struct thaw_pilots *p, const struct thaw_stage *stage, int views,
                               struct thaw_feature_cache *cache) {
     struct thaw_feature_options options = {
@@ -93,7 +97,7 @@ static thaw_status open_cache(struct thaw_pilots *p, const struct thaw_stage *st
         .batch = stage->batch,
         .conv_candidate = p->o.config->conv_candidate,
         .dtype = stage->cache_dtype,
-        .disk = stage->cache && stage->cache_disk,
+        .disk = on_disk(stage),
         .progress = on_cached,
         .user = p,
     };
@@ -109,9 +113,10 @@ static thaw_status fill_caches(struct thaw_pilots *p, const struct thaw_stage *c
             p->start = cut;
     }
     const struct thaw_layout *out = &p->o.graph->nodes[p->start].out;
-    uint64_t size_bytes = (uint64_t)out->c * (uint64_t)out->h * (uint64_t)out->w * sizeof(float) *
-                          p->o.count * (uint64_t)(1 + p->views);
-    if (size_bytes > thaw_memory_available_bytes() / 2)
+    uint64_t size_bytes = (uint64_t)out->c * (uint64_t)out->h * (uint64_t)out->w *
+                          thaw_feature_value_bytes(candidates->cache_dtype) * p->o.count *
+                          (uint64_t)(1 + p->views);
+    if (!on_disk(candidates) && size_bytes > thaw_memory_available_bytes() / 2)
         p->start = 0;
     if (!p->start)
         return THAW_OK;

@@ -8,7 +8,8 @@
  *   - it takes `epochs` in place of the stage's; the schedule is pressed into them
  *   - there is no early stop, and the weights of the last epoch are judged
  *   - what lies below every candidate that leaves the first layers frozen is computed once, for all
- *     of them and all folds, and kept in memory: the plain images to judge on, and, if the stage
+ *     of them and all folds, and kept as the stage's own cache would be, on disk or in memory, of
+ *     its dtype; in memory where it has none: the plain images to judge on, and, if the stage
  *     augments, `views` copies to train on: those of the stage's cache, or one for each epoch, at
  *     most four. A candidate that trains the first layers augments as the stage would
  *   - mixup is left out */
@@ -65,8 +66,8 @@ struct thaw_pilot_time {
 struct thaw_pilot_time thaw_pilot_time(void);
 
 /* Prepares pilots of these candidates of one stage: finds the cut and fills the caches. Where they
- * would take more than half of the free memory there are none, and every candidate starts at the
- * image. */
+ * are kept in memory and would take more than half of what is free there are none, and every
+ * candidate starts at the image. */
 thaw_status thaw_pilots_init(const struct thaw_pilot_options *options,
                              const struct thaw_stage *candidates, size_t count,
                              struct thaw_pilots *ret_pilots);
