@@ -174,8 +174,8 @@ thaw_status thaw_feature_shrink(const char *folder, uint64_t keep_bytes, size_t 
         remove_abandoned(&arena, folder);
     for (size_t i = 0; status == THAW_OK && i < count; i++)
         sum += entries[i].size_bytes;
-    for (size_t i = 0; status == THAW_OK && i < count && sum > keep_bytes; i++)
-        if (remove_unused(entries[i].path)) {
+    for (size_t i = 0; status == THAW_OK && i < count; i++)
+        if ((sum > keep_bytes || !entries[i].size_bytes) && remove_unused(entries[i].path)) {
             thaw_log(THAW_LOG_DEBUG, "dropped %s to make room", entries[i].path);
             sum -= entries[i].size_bytes;
             dropped++;

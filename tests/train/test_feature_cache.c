@@ -1,9 +1,10 @@
 /* Feature caches: what is found is what was computed, what differs is not found, what is damaged is
- * computed anew; whole runs with and without them. */
+ * computed anew. More on keys: test_feature_key.c; whole runs: test_feature_runs.c. */
 #include "train/feature_cache.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,15 +12,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "support/device.h"
-#include "support/process.h"
 #include "support/tiny.h"
 #include "train/experiment.h"
-#include "train/trainer.h"
 
 static struct thaw_config config;
 static struct thaw_experiment experiment;
@@ -473,98 +472,60 @@ static void no_folder_is_in_memory(void **state) {
     setenv("THAW_CACHE", tiny_path("cache"), 1);
 }
 
-/* ---- tests: whole runs ---------------------------------------------------------------------- */
-
-#define STAGES(cache, augment)                                                                     \
-    "  - {train: [head], lr: 1x, epochs: 4, cache: " cache ", augment: [" augment "]}\n"
-
-static const char *experiment_file(const char *name, const char *stages) {
-    return tiny_experiment(name, stages, "");
+/* Root passes over modes by a capability, which a thread can lay down and take up again. */
+static void obey_modes(bool obey) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    assert_int_equal(syscall(SYS_capget, &header, sets), 0);
+    sets[0].effective = obey ? sets[0].effective & ~(1u << CAP_DAC_OVERRIDE)
+                             : sets[0].effective | (sets[0].permitted & 1u << CAP_DAC_OVERRIDE);
+    assert_int_equal(syscall(SYS_capset, &header, sets), 0);
 }
 
-/* Two processes at once, and one after them: the same model file. */
-static void processes_share(void **state) {
+/* What is there is used, what is not or is damaged is kept in memory, and the folder stays as it
+ * is. */
+static void a_folder_that_cannot_be_written_is_read(void **state) {
     (void)state;
-    const char *names[] = {"one", "two", "three"};
-    char files[3][256];
-    pid_t children[2];
-    for (int i = 0; i < 3; i++)
-        snprintf(files[i], sizeof files[i], "%s",
-                 experiment_file(names[i], STAGES("{views: 2, dtype: f16}", "hflip")));
-    for (int i = 0; i < 2; i++) {
-        children[i] = fork();
-        if (!children[i]) {
-            dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
-            execl(getenv("THAW_BINARY"), "thaw", "train", files[i], "--quiet", (char *)NULL);
-            _exit(127);
-        }
-    }
-    for (int i = 0; i < 2; i++) {
-        int status = 0;
-        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
-        assert_int_equal(status, 0);
-    }
-    assert_int_equal(names_in_folder(), 2); /* training and validation set */
-    test_expect_exit(TEST_THAW(NULL, "train", files[2], "--quiet"), 0, NULL);
-    assert_int_equal(names_in_folder(), 2);
-    struct thaw_map a = {0}, b = {0};
-    assert_ok(thaw_map_open(tiny_run_file("one", "model.safetensors"), &a));
-    for (int i = 1; i < 3; i++) {
-        assert_ok(thaw_map_open(tiny_run_file(names[i], "model.safetensors"), &b));
-        assert_int_equal(a.size_bytes, b.size_bytes);
-        assert_memory_equal(a.bytes, b.bytes, a.size_bytes);
-        thaw_map_close(&b);
-    }
-    thaw_map_close(&a);
+    struct thaw_feature_options other = options;
+    other.conv_candidate = "simple";
+    assert_true(computes(&options));
+    const char *path = only_file();
+    assert_int_equal(chmod(cache_folder(), 0555), 0);
+    obey_modes(true);
+    assert_false(computes(&options));
+    assert_string_equal(warning, "");
+    assert_true(computes(&other) && computes(&other));
+    assert_non_null(strstr(warning, "features are kept in memory"));
+    assert_non_null(strstr(warning, cache_folder()));
+    warning[0] = '\0';
+    change_file(path, -300, false);
+    assert_true(computes(&options) && computes(&options));
+    assert_non_null(strstr(warning, "features are kept in memory"));
+    assert_string_equal(only_file(), path);
+    obey_modes(false);
+    assert_int_equal(chmod(cache_folder(), 0755), 0);
 }
 
-static void on_epoch(void *user, const struct thaw_train_progress *progress) {
-    double **next = user;
-    *(*next)++ = progress->loss;
-    *(*next)++ = progress->val->loss;
-}
-
-static void run(const char *name, const char *stages, double *ret_losses) {
-    struct thaw_config c;
-    double *next = ret_losses;
-    struct thaw_train_events events = {.user = &next, .on_epoch = on_epoch};
-    struct thaw_train_options o = {0};
-    assert_ok(thaw_config_load(experiment_file(name, stages), NULL, 0, &c));
-    assert_ok(thaw_train(&c, test_device(), &o, &events));
-    thaw_config_finish(&c);
-}
-
-/* Each epoch's losses, of training and validation: with and without caches. */
-static void cached_runs_give_the_same_losses(void **state) {
+/* Photos that do not stay in memory are decoded while the batch before them is computed. */
+static void announced_photos_give_the_same(void **state) {
     (void)state;
-    double none[8], computed[8], found[8], memory[8], half[8];
-    run("none", STAGES("false", ""), none);
-    run("computed", STAGES("true", ""), computed);
-    run("found", STAGES("true", ""), found);
-    run("memory", STAGES("{disk: false}", ""), memory);
-    run("half", STAGES("{dtype: f16}", ""), half);
-    assert_memory_equal(computed, found, sizeof computed);
-    assert_memory_equal(computed, memory, sizeof computed);
-    for (int i = 0; i < 8; i++) {
-        assert_true(fabs(computed[i] - none[i]) <= 1e-5 * fabs(none[i]));
-        assert_true(fabs(half[i] - none[i]) <= 2e-3 * fabs(none[i]));
-        assert_true(half[i] != computed[i]);
-    }
-}
-
-/* Whatever an augmentation draws, a view of it trains as well: here it draws nothing. */
-static void views_train_the_same_where_nothing_is_drawn(void **state) {
-    (void)state;
-    double none[8], views[8], again[8], half[8];
-    run("still", STAGES("false", "{rotate: 0}"), none);
-    run("views", STAGES("{views: 3}", "{rotate: 0}"), views);
-    run("again", STAGES("{views: 3}", "{rotate: 0}"), again);
-    run("half3", STAGES("{views: 3, dtype: f16}", "{rotate: 0}"), half);
-    assert_memory_equal(views, again, sizeof views);
-    for (int i = 0; i < 8; i++) {
-        assert_true(fabs(views[i] - none[i]) <= 1e-5 * fabs(none[i]));
-        assert_true(fabs(half[i] - none[i]) <= 2e-3 * fabs(none[i]));
-    }
+    struct thaw_feature_options o = options;
+    struct thaw_feature_cache resident, announced;
+    struct thaw_loader_options load =
+        thaw_loader_options_make(&experiment.data, &experiment.input.image);
+    load.memory_bytes = 4000; /* 5 of 48 */
+    o.disk = false;
+    o.views = 3;
+    o.augmenter = augmented;
+    assert_ok(thaw_feature_cache_open(&o, &resident));
+    assert_ok(thaw_loader_open(experiment.dataset, &load, &o.loader));
+    assert_false(thaw_loader_is_resident(o.loader));
+    assert_ok(thaw_feature_cache_open(&o, &announced));
+    size_t bytes = 3 * 36 * 16 * sizeof(float);
+    assert_memory_equal(values_of(&resident), values_of(&announced), bytes);
+    thaw_loader_destroy(&o.loader);
+    thaw_feature_cache_finish(&resident);
+    thaw_feature_cache_finish(&announced);
 }
 
 int main(void) {
@@ -585,9 +546,8 @@ int main(void) {
         TEST(abandoned_files_go),
         TEST(a_full_disk_is_an_error),
         TEST(no_folder_is_in_memory),
-        TEST(processes_share),
-        TEST(cached_runs_give_the_same_losses),
-        TEST(views_train_the_same_where_nothing_is_drawn),
+        TEST(a_folder_that_cannot_be_written_is_read),
+        TEST(announced_photos_give_the_same),
     };
     return cmocka_run_group_tests_name("train/feature_cache", tests, set_up, tear_down);
 }
