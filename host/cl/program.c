@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 
 #include "cl/internal.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -107,12 +107,6 @@ static thaw_status build_source(const thaw_device *device, const struct thaw_pro
     return THAW_OK;
 }
 
-static uint64_t now_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 /* From the cache on disk, where there is one, or from source. */
 static thaw_status build(thaw_device *device, const struct thaw_program *program,
                          cl_program *ret_program) {
@@ -131,14 +125,14 @@ static thaw_status build(thaw_device *device, const struct thaw_program *program
     cl_program cl = is_cached ? thaw_program_cache_load(device, key.text, options) : NULL;
     bool was_cached = cl != NULL;
     thaw_status status = THAW_OK;
-    uint64_t start = now_ns();
+    double start_s = thaw_clock_s();
     if (!was_cached)
         status = build_source(device, program, text, options, &cl);
     if (status == THAW_OK) {
-        uint64_t time_ns = now_ns() - start;
+        double time_ns = 1e9 * (thaw_clock_s() - start_s);
         thaw_log(THAW_LOG_DEBUG, "%s %s (%s)", was_cached ? "loaded" : "built", program->file,
                  program->defines);
-        if (is_cached && !was_cached && time_ns >= device->store_from_ns)
+        if (is_cached && !was_cached && time_ns >= (double)device->store_from_ns)
             thaw_program_cache_store(cl, key.text);
         *ret_program = cl;
     }

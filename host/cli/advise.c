@@ -225,10 +225,6 @@ static thaw_status write_config(const struct view *v) {
     return status;
 }
 
-static void on_working(void *user, const char *what, size_t done, size_t total) {
-    thaw_progress_update(user, "%s %zu/%zu", what, done, total);
-}
-
 static thaw_status show(const struct view *v) {
     if (v->values->output)
         THAW_TRY(write_config(v));
@@ -245,7 +241,7 @@ thaw_status thaw_cli_advise(const struct thaw_cli *cli, const struct thaw_advise
     struct thaw_advise_options advise_options = {.images = (size_t)values->images,
                                                  .source = values->source,
                                                  .interrupted = cli->interrupted,
-                                                 .on_working = on_working,
+                                                 .on_working = thaw_progress_working,
                                                  .user = cli->progress};
     if (values->probe) {
         thaw_yaml *budget =

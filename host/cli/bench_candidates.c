@@ -1,7 +1,6 @@
 #include "cli/bench_candidates.h"
 
-#include <time.h>
-
+#include "core/clock.h"
 #include "graph/profile.h"
 #include "kernels/measure.h"
 #include "kernels/tuning.h"
@@ -12,12 +11,6 @@ struct row {
     struct thaw_measurement measurement;
     bool remembered;
 };
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double gflops(const struct row *row, const struct thaw_measure_timing *timing) {
     const struct thaw_conv_geometry *g = &row->conv->problem.geometry;
@@ -104,10 +97,10 @@ static thaw_status print_json(const struct thaw_graph *graph, const struct row *
 static thaw_status measure(const struct thaw_cli *cli, struct thaw_graph *graph,
                            const struct thaw_bench_candidates *options, struct row *rows,
                            size_t count) {
-    double end = now_s() + options->seconds;
+    double end = thaw_clock_s() + options->seconds;
     for (size_t i = 0; i < count; i++) {
         struct row *row = &rows[i];
-        double left_s = end - now_s();
+        double left_s = end - thaw_clock_s();
         thaw_progress_update(cli->progress, "measuring convolution %zu of %zu, %.0f s left: %s",
                              i + 1, count, left_s > 0 ? left_s : 0, row->conv->key);
         THAW_TRY(thaw_measure_conv(graph->device, &row->conv->problem, thaw_conv_candidates,

@@ -52,10 +52,6 @@ static thaw_status print_json(const struct thaw_evaluation *e) {
         m->macro_f1, "classes", classes, "confusion", thaw_metrics_confusion_json(m)));
 }
 
-static void on_working(void *user, const char *what, size_t done, size_t total) {
-    thaw_progress_update(user, "%s %zu/%zu", what, done, total);
-}
-
 static thaw_status read_part(const struct values *values, enum thaw_set *ret_part) {
     *ret_part = THAW_SET_VAL;
     if (!values->part)
@@ -81,7 +77,7 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
                                                          .part = part,
                                                          .batch = values->batch,
                                                          .interrupted = cli->interrupted,
-                                                         .on_working = on_working,
+                                                         .on_working = thaw_progress_working,
                                                          .user = cli->progress};
     if (values->model && !values->verify)
         return thaw_fail(THAW_ERROR_INPUT, "--model goes with --verify");

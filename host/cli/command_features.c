@@ -55,10 +55,6 @@ static void print_people(const struct values *values, const struct thaw_graph *g
     printf("%zu photos through %s: %s\n", summary->photos, graph->name, values->output);
 }
 
-static void on_working(void *user, const char *what, size_t done, size_t total) {
-    thaw_progress_update(user, "%s %zu/%zu", what, done, total);
-}
-
 static thaw_status compute(const struct thaw_cli *cli, const struct values *values,
                            const struct thaw_config *config, thaw_device *device) {
     struct thaw_features_origin origin = {.config = config,
@@ -72,7 +68,7 @@ static thaw_status compute(const struct thaw_cli *cli, const struct values *valu
                                                      .node_count = values->at.count,
                                                      .batch = values->batch,
                                                      .interrupted = cli->interrupted,
-                                                     .on_working = on_working,
+                                                     .on_working = thaw_progress_working,
                                                      .user = cli->progress};
     struct thaw_features_source source;
     struct thaw_features_summary summary;

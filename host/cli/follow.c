@@ -7,7 +7,7 @@ static void on_message(void *user, const char *text) {
 
 static void on_working(void *user, const char *what, size_t done, size_t total) {
     const struct thaw_cli_follow *show = user;
-    thaw_progress_update(show->cli->progress, "%s %zu/%zu", what, done, total);
+    thaw_progress_working(show->cli->progress, what, done, total);
 }
 
 static void on_load(void *user, const char *file, const struct thaw_load_report *report) {

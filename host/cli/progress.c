@@ -4,17 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#define LIVE_INTERVAL_NS 100000000ull   /* 0.1 s */
-#define PLAIN_INTERVAL_NS 5000000000ull /* 5 s */
+#include "core/clock.h"
 
-static uint64_t now_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
-}
+#define LIVE_INTERVAL_S 0.1
+#define PLAIN_INTERVAL_S 5.0
 
 void thaw_progress_init(struct thaw_progress *progress, FILE *stream, bool quiet) {
     const char *terminal = getenv("TERM");
@@ -67,11 +62,15 @@ void thaw_progress_update(struct thaw_progress *progress, const char *format, ..
     vsnprintf(progress->latest, sizeof progress->latest, format, args);
     va_end(args);
     progress->is_unseen = true;
-    uint64_t now = now_ns();
-    if (now < progress->next_ns)
+    double now_s = thaw_clock_s();
+    if (now_s < progress->next_s)
         return;
-    progress->next_ns = now + (progress->live ? LIVE_INTERVAL_NS : PLAIN_INTERVAL_NS);
+    progress->next_s = now_s + (progress->live ? LIVE_INTERVAL_S : PLAIN_INTERVAL_S);
     show_latest(progress);
+}
+
+void thaw_progress_working(void *user, const char *what, size_t done, size_t total) {
+    thaw_progress_update(user, "%s %zu/%zu", what, done, total);
 }
 
 void thaw_progress_line(struct thaw_progress *progress, const char *format, ...) {
@@ -92,5 +91,5 @@ void thaw_progress_finish(struct thaw_progress *progress) {
         show_latest(progress);
     thaw_progress_clear(progress);
     progress->is_unseen = false;
-    progress->next_ns = 0;
+    progress->next_s = 0;
 }

@@ -4,7 +4,6 @@
 #define THAW_CLI_PROGRESS_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
 #include "core/error.h"
@@ -13,7 +12,7 @@ struct thaw_progress {
     FILE *stream;
     bool quiet, live; /* live: the stream is a terminal that can move its cursor */
     bool is_shown;    /* a live line stands on the terminal now */
-    uint64_t next_ns; /* no update is shown before */
+    double next_s;    /* no update is shown before */
     char latest[512]; /* the last text, shown or not */
     bool is_unseen;   /* `latest` has not been shown */
 };
@@ -23,6 +22,9 @@ void thaw_progress_init(struct thaw_progress *progress, FILE *stream, bool quiet
 /* The state of things now; cheap enough to call at every step. */
 void thaw_progress_update(struct thaw_progress *progress, const char *format, ...)
     THAW_PRINTF(2, 3);
+
+/* The same for what the library tells while it works: `user` is the thaw_progress. */
+void thaw_progress_working(void *user, const char *what, size_t done, size_t total);
 
 /* A line that stays, such as an epoch's result. */
 void thaw_progress_line(struct thaw_progress *progress, const char *format, ...) THAW_PRINTF(2, 3);

@@ -1,5 +1,7 @@
 #include "core/json.h"
 
+#include <math.h>
+
 #include "core/text.h"
 
 /* The length of the valid UTF-8 sequence that `text` starts with, by its lead byte and the number
@@ -37,4 +39,8 @@ json_t *thaw_json_text(const char *text) {
     string = clean.failed ? NULL : json_string(clean.text);
     thaw_text_finish(&clean);
     return string;
+}
+
+json_t *thaw_json_real(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
 }

@@ -2,13 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "core/clock.h"
 
 static void set_training(struct thaw_graph *graph, bool training) {
     for (size_t i = 0; i < graph->param_count; i++)
@@ -30,10 +25,10 @@ static thaw_status best_time(thaw_exec *exec, thaw_device *device, int node, boo
                              int repeats, const struct thaw_op_step *step, double *ret_s) {
     double best = 1e30;
     for (int i = 0; i < repeats; i++) {
-        double start = now_s();
+        double start = thaw_clock_s();
         THAW_TRY(run(exec, node, backward, step));
         THAW_TRY(thaw_device_finish(device));
-        double s = now_s() - start;
+        double s = thaw_clock_s() - start;
         best = s < best ? s : best;
     }
     *ret_s = best;

@@ -2,8 +2,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/rng.h"
@@ -14,12 +14,6 @@
 #define RUNS_MIN 2
 #define RUNS_MAX 30
 #define HOPELESS 4.0 /* times the best: one run is enough, of fewer images if need be */
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- random data ---------------------------------------------------------------------------- */
 
@@ -191,10 +185,10 @@ static thaw_status trial_run(const struct trial *trial, int batch, double *ret_s
     struct thaw_conv_run run = bench->run;
     run.workspace = trial->workspace;
     run.batch = batch;
-    double start = now_s();
+    double start = thaw_clock_s();
     THAW_TRY(trial->candidate->run(bench->device, bench->problem, &trial->state, &run));
     THAW_TRY(thaw_device_finish(bench->device));
-    *ret_s = now_s() - start;
+    *ret_s = thaw_clock_s() - start;
     return THAW_OK;
 }
 
@@ -255,8 +249,8 @@ static thaw_status time_trial(const struct trial *trial, double best_s,
     THAW_TRY(trial_run(trial, bench->check_batch, &time_s));
     if (is_hopeless(bench, time_s, best_s, timing))
         return THAW_OK;
-    double end = now_s() + TIMING_S;
-    for (int i = 0; i < RUNS_MIN || (i < RUNS_MAX && now_s() < end); i++) {
+    double end = thaw_clock_s() + TIMING_S;
+    for (int i = 0; i < RUNS_MIN || (i < RUNS_MAX && thaw_clock_s() < end); i++) {
         THAW_TRY(trial_run(trial, bench->run.batch, &time_s));
         shortest_s = time_s < shortest_s ? time_s : shortest_s;
     }
@@ -300,7 +294,7 @@ static thaw_status measure(struct bench *bench, const struct thaw_conv_candidate
     for (size_t i = 0; i < count && measurement->count < THAW_MEASURE_TIMINGS_MAX; i++) {
         if (!candidates[i]->applies(bench->problem, caps))
             continue;
-        if (now_s() >= end)
+        if (thaw_clock_s() >= end)
             return THAW_OK; /* incomplete */
         struct thaw_measure_timing *timing = &measurement->timings[measurement->count++];
         timing->candidate = candidates[i];
@@ -331,7 +325,7 @@ thaw_status thaw_measure_conv(thaw_device *device, const struct thaw_conv_proble
                               const struct thaw_conv_candidate *const *candidates, size_t count,
                               double seconds, struct thaw_measurement *ret_measurement) {
     struct thaw_measurement measurement = {.best = -1};
-    double end = now_s() + seconds;
+    double end = thaw_clock_s() + seconds;
     if (seconds <= 0) {
         *ret_measurement = measurement;
         return THAW_OK;

@@ -1,14 +1,8 @@
 #include "kernels/peak.h"
 
-#include <time.h>
+#include "core/clock.h"
 
 #define REPEATS 5
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The best of a few launches, after one that compiles and warms up. */
 static thaw_status time_launch(thaw_device *device, thaw_kernel *kernel,
@@ -16,10 +10,10 @@ static thaw_status time_launch(thaw_device *device, thaw_kernel *kernel,
                                size_t count, double *ret_s) {
     double best = 1e30;
     for (int i = 0; i <= REPEATS; i++) {
-        double start = now_s();
+        double start = thaw_clock_s();
         THAW_TRY(thaw_launch_args(device, kernel, range, args, count));
         THAW_TRY(thaw_device_finish(device));
-        double s = now_s() - start;
+        double s = thaw_clock_s() - start;
         if (i > 0 && s < best)
             best = s;
     }

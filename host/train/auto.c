@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "train/folds.h"
 
@@ -163,10 +164,6 @@ static thaw_status run_pilots(struct work *w) {
 
 /* ---- the result ----------------------------------------------------------------------------- */
 
-static json_t *real_or_null(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* `score` is NULL for what was not compared. */
 static json_t *candidate_json(const struct work *w, size_t c, int counted,
                               const struct thaw_auto_score *score) {
@@ -175,7 +172,7 @@ static json_t *candidate_json(const struct work *w, size_t c, int counted,
     int steps = 0, diverged = 0;
     for (size_t f = 0; f < (size_t)w->a->folds; f++) {
         const struct thaw_pilot_result *r = &w->results[f * w->count + c];
-        json_array_append_new(folds, r->ran ? real_or_null(value_of(w, f, c)) : json_null());
+        json_array_append_new(folds, r->ran ? thaw_json_real(value_of(w, f, c)) : json_null());
         cpu_s += r->cpu_s;
         wall_s += r->wall_s;
         steps += r->steps;
@@ -201,7 +198,7 @@ static json_t *gradients_json(const struct work *w) {
         json_array_append_new(list,
                               json_pack("{s:s, s:o}", "part",
                                         i < graph->stage_count ? graph->stages[i].name : "head",
-                                        "relative_norm", real_or_null(w->norms[i])));
+                                        "relative_norm", thaw_json_real(w->norms[i])));
     return list;
 }
 

@@ -3,21 +3,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "train/sharpness.h"
 
 #define VIEWS_MAX 4 /* of an image, in the cache of a stage that doesn't say */
 
-static double seconds(clockid_t clock) {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 struct thaw_pilot_time thaw_pilot_time(void) {
-    return (struct thaw_pilot_time){seconds(CLOCK_PROCESS_CPUTIME_ID), seconds(CLOCK_MONOTONIC)};
+    return (struct thaw_pilot_time){thaw_clock_cpu_s(), thaw_clock_s()};
 }
 
 /* ---- values that come back ------------------------------------------------------------------ */

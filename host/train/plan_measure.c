@@ -1,7 +1,7 @@
 /* What a plan says of the device at hand: whether a stage fits, and how long its steps take. */
 #include <stdlib.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/rng.h"
 #include "train/plan.h"
 
@@ -44,12 +44,6 @@ thaw_status thaw_plan_check_memory(const struct thaw_plan *plan, const thaw_devi
 
 /* The first step compiles kernels and measures which ones to take. */
 enum { STEPS_BEFORE = 1, STEPS_MEASURED = 3 };
-
-static double clock_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Random images or features, class 0 for each. */
 static thaw_status fill(thaw_device *device, thaw_exec *exec, int batch) {
@@ -96,12 +90,12 @@ static thaw_status time_passes(struct thaw_session *session, thaw_exec *exec,
         status = fill(session->graph->device, exec, session->stage->batch);
     for (int i = 0; i < STEPS_BEFORE + STEPS_MEASURED && status == THAW_OK; i++) {
         if (i == STEPS_BEFORE)
-            start_s = clock_s();
+            start_s = thaw_clock_s();
         status = pass(session, exec, output, training, values);
     }
     free(values);
     if (status == THAW_OK)
-        *ret_s = (clock_s() - start_s) / STEPS_MEASURED;
+        *ret_s = (thaw_clock_s() - start_s) / STEPS_MEASURED;
     return status;
 }
 

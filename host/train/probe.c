@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "train/folds.h"
 
@@ -63,20 +64,16 @@ static thaw_status run_pilots(struct work *w) {
     return THAW_OK;
 }
 
-static json_t *real_or_null(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *rates_json(const struct work *w) {
     json_t *list = json_array();
     for (size_t i = 0; i < w->rule->probe->count; i++) {
         const struct thaw_pilot_result *r = &w->results[i];
         json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:b, s:i, s:f, s:f}", "lr",
                                               w->rule->probe->rates[i].place->text, "loss",
-                                              real_or_null(r->values[THAW_METRIC_LOSS]), "top1",
-                                              real_or_null(r->values[THAW_METRIC_TOP1]), "diverged",
-                                              (int)r->diverged, "steps", r->steps, "cpu_s",
-                                              r->cpu_s, "wall_s", r->wall_s));
+                                              thaw_json_real(r->values[THAW_METRIC_LOSS]), "top1",
+                                              thaw_json_real(r->values[THAW_METRIC_TOP1]),
+                                              "diverged", (int)r->diverged, "steps", r->steps,
+                                              "cpu_s", r->cpu_s, "wall_s", r->wall_s));
     }
     return list;
 }

@@ -1,13 +1,8 @@
 /* Within a stage: epochs, keeping the best, stopping early, checkpoints. */
-#include <time.h>
 
 #include "train/trainer_internal.h"
 
-double thaw_clock_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "core/clock.h"
 
 thaw_status thaw_trainer_poll(const struct thaw_trainer *t) {
     if (t->events->interrupted && *t->events->interrupted)

@@ -54,7 +54,6 @@ struct thaw_trainer {
     struct thaw_collapse collapse;
 };
 
-double thaw_clock_s(void);
 thaw_status thaw_trainer_checkpoint(struct thaw_trainer *t);
 /* Runs the epochs of the stage that t->state stands at; its session and feeds are set up. */
 thaw_status thaw_trainer_epochs(struct thaw_trainer *t);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "core/clock.h"
 
 #include "kernels/conv.h"
 
@@ -61,21 +62,15 @@ static struct thaw_conv_geometry geometry_of(const struct layer *l,
     return g;
 }
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Best of the runs that fit in about a third of a second, at least three. */
 static thaw_status time_conv(thaw_device *device, const thaw_conv *conv,
                              const struct thaw_conv_run *run, double *ret_seconds) {
-    double best = 1e9, start = seconds();
-    for (int i = 0; i < 4 || (i < 50 && seconds() - start < 0.3); i++) {
-        double before = seconds();
+    double best = 1e9, start = thaw_clock_s();
+    for (int i = 0; i < 4 || (i < 50 && thaw_clock_s() - start < 0.3); i++) {
+        double before = thaw_clock_s();
         THAW_TRY(thaw_conv_run(conv, run));
         THAW_TRY(thaw_device_finish(device));
-        double time = seconds() - before;
+        double time = thaw_clock_s() - before;
         best = i > 0 && time < best ? time : best;
     }
     *ret_seconds = best;
