@@ -4,8 +4,8 @@
  * by pilots (pilot.h) on stratified folds of the training set, and judged on the fold that is held
  * out. The validation set takes no part.
  *
- * The rule `best`: the best mean over the folds; of equals the smallest depth. The rule `one_se`: the
- * smallest candidate that is at most one standard error worse than that (Breiman et al.,
+ * The rule `best`: the best mean over the folds; of equals the smallest depth. The rule `one_se`:
+ * the smallest candidate that is at most one standard error worse than that (Breiman et al.,
  * "Classification and Regression Trees", 1984). The standard error is that of the *paired*
  * difference: in each fold the candidate's value minus the best one's, s / sqrt(folds) of those,
  * since folds differ in how hard they are by more than depths do. With one fold there is none.
