@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/rng.h"
+#include "io/weights.h"
 #include "support/support.h"
 
 static const char model_text[] =
@@ -88,4 +89,19 @@ const char *tiny_experiment(const char *name, const char *stages, const char *mo
     snprintf(file, sizeof file, "%s.yaml", name);
     tiny_write(file, text);
     return tiny_path(file);
+}
+
+void tiny_same_tensors(const char *a_path, const char *b_path) {
+    struct thaw_weights a, b;
+    assert_ok(thaw_weights_open(a_path, &a));
+    assert_ok(thaw_weights_open(b_path, &b));
+    assert_int_equal(a.count, b.count);
+    for (size_t i = 0; i < a.count; i++) {
+        const struct thaw_weight *other = thaw_weights_find(&b, a.items[i].name);
+        assert_non_null(other);
+        if (memcmp(a.items[i].data, other->data, a.items[i].size_bytes) != 0)
+            fail_msg("%s differs between %s and %s", a.items[i].name, a_path, b_path);
+    }
+    thaw_weights_finish(&a);
+    thaw_weights_finish(&b);
 }

@@ -137,21 +137,6 @@ static thaw_status train(const char *path, bool resume, struct follower *followe
     return status;
 }
 
-static void expect_same(const char *a_path, const char *b_path) {
-    struct thaw_weights a, b;
-    assert_ok(thaw_weights_open(a_path, &a));
-    assert_ok(thaw_weights_open(b_path, &b));
-    assert_int_equal(a.count, b.count);
-    for (size_t i = 0; i < a.count; i++) {
-        const struct thaw_weight *other = thaw_weights_find(&b, a.items[i].name);
-        assert_non_null(other);
-        if (memcmp(a.items[i].data, other->data, a.items[i].size_bytes) != 0)
-            fail_msg("%s differs between %s and %s", a.items[i].name, a_path, b_path);
-    }
-    thaw_weights_finish(&a);
-    thaw_weights_finish(&b);
-}
-
 #define VALUES_MAX 2048
 #define STEPS 20 /* 4 epochs of 5 */
 
@@ -296,10 +281,10 @@ static void resumes_to_the_same_bits(void **state) {
             status = train(file, i > 0, &g);
         }
         assert_ok(status);
-        expect_same(tiny_run_file(pieces, "last.safetensors"),
-                    tiny_run_file(whole, "last.safetensors"));
-        expect_same(tiny_run_file(pieces, "model.safetensors"),
-                    tiny_run_file(whole, "model.safetensors"));
+        tiny_same_tensors(tiny_run_file(pieces, "last.safetensors"),
+                          tiny_run_file(whole, "last.safetensors"));
+        tiny_same_tensors(tiny_run_file(pieces, "model.safetensors"),
+                          tiny_run_file(whole, "model.safetensors"));
     }
 }
 
@@ -341,8 +326,8 @@ static void over_phases(void **state) {
     assert_fails(train(file, true, &g), THAW_INTERRUPTED, NULL);
     g = (struct follower){0};
     assert_ok(train(file, true, &g));
-    expect_same(tiny_run_file("thaw_pieces", "last.safetensors"),
-                tiny_run_file("thaw_swa", "last.safetensors"));
+    tiny_same_tensors(tiny_run_file("thaw_pieces", "last.safetensors"),
+                      tiny_run_file("thaw_swa", "last.safetensors"));
 }
 
 int main(void) {

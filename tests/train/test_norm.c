@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/weights.h"
 #include "support/device.h"
 #include "support/model.h"
 #include "support/support.h"
@@ -227,25 +226,13 @@ static void refreshes_what_it_names(void **state) {
     json_decref(root);
 }
 
-static void assert_same_tensors(const char *run_a, const char *run_b) {
-    struct thaw_weights a, b;
-    assert_ok(thaw_weights_open(tiny_run_file(run_a, "model.safetensors"), &a));
-    assert_ok(thaw_weights_open(tiny_run_file(run_b, "model.safetensors"), &b));
-    for (size_t i = 0; i < a.count; i++) {
-        const struct thaw_weight *other = thaw_weights_find(&b, a.items[i].name);
-        assert_non_null(other);
-        assert_memory_equal(a.items[i].data, other->data, a.items[i].size_bytes);
-    }
-    thaw_weights_finish(&a);
-    thaw_weights_finish(&b);
-}
-
 static void resumes_a_refresh(void **state) {
     (void)state;
     struct follower f = {.stop = true}, g = {0};
     assert_fails(train("stopped", stages, false, &f), THAW_INTERRUPTED, "checkpoint");
     assert_ok(train("stopped", stages, true, &g));
-    assert_same_tensors("stopped", "refresh");
+    tiny_same_tensors(tiny_run_file("stopped", "model.safetensors"),
+                      tiny_run_file("refresh", "model.safetensors"));
 }
 
 static void refuses_wrong_stages(void **state) {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/file.h"
-#include "io/weights.h"
 #include "support/device.h"
 #include "support/support.h"
 #include "support/tiny.h"
@@ -55,21 +54,6 @@ static thaw_status train(const struct thaw_config *config, bool resume, struct f
     return thaw_train(config, test_device(), &options, &events);
 }
 
-static void assert_same_tensors(const char *a_path, const char *b_path) {
-    struct thaw_weights a, b;
-    assert_ok(thaw_weights_open(a_path, &a));
-    assert_ok(thaw_weights_open(b_path, &b));
-    assert_int_equal(a.count, b.count);
-    for (size_t i = 0; i < a.count; i++) {
-        const struct thaw_weight *other = thaw_weights_find(&b, a.items[i].name);
-        assert_non_null(other);
-        if (memcmp(a.items[i].data, other->data, a.items[i].size_bytes) != 0)
-            fail_msg("%s differs between %s and %s", a.items[i].name, a_path, b_path);
-    }
-    thaw_weights_finish(&a);
-    thaw_weights_finish(&b);
-}
-
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 static void learns_and_writes_the_folder(void **state) {
@@ -95,10 +79,10 @@ static void same_seed_same_bits(void **state) {
     struct follower f = {0};
     load_config("again", tiny_stages, "", &config);
     assert_ok(train(&config, false, &f));
-    assert_same_tensors(tiny_run_file("again", "last.safetensors"),
-                        tiny_run_file("reference", "last.safetensors"));
-    assert_same_tensors(tiny_run_file("again", "model.safetensors"),
-                        tiny_run_file("reference", "model.safetensors"));
+    tiny_same_tensors(tiny_run_file("again", "last.safetensors"),
+                      tiny_run_file("reference", "last.safetensors"));
+    tiny_same_tensors(tiny_run_file("again", "model.safetensors"),
+                      tiny_run_file("reference", "model.safetensors"));
     thaw_config_finish(&config);
 }
 
@@ -117,10 +101,10 @@ static void resumes_to_the_same_bits(void **state) {
         struct follower g = {0};
         assert_ok(train(&config, true, &g));
         assert_int_equal(f.steps + g.steps, 25);
-        assert_same_tensors(tiny_run_file(name, "last.safetensors"),
-                            tiny_run_file("reference", "last.safetensors"));
-        assert_same_tensors(tiny_run_file(name, "model.safetensors"),
-                            tiny_run_file("reference", "model.safetensors"));
+        tiny_same_tensors(tiny_run_file(name, "last.safetensors"),
+                          tiny_run_file("reference", "last.safetensors"));
+        tiny_same_tensors(tiny_run_file(name, "model.safetensors"),
+                          tiny_run_file("reference", "model.safetensors"));
         thaw_config_finish(&config);
     }
 }
@@ -154,8 +138,8 @@ static void resumes_a_moved_folder(void **state) {
     assert_ok(thaw_config_load(tiny_path("moved.yaml"), sets, 2, &config));
     assert_ok(train(&config, true, &g));
     assert_int_equal(f.steps + g.steps, 25);
-    assert_same_tensors(tiny_path("elsewhere/moved/model.safetensors"),
-                        tiny_run_file("reference", "model.safetensors"));
+    tiny_same_tensors(tiny_path("elsewhere/moved/model.safetensors"),
+                      tiny_run_file("reference", "model.safetensors"));
     thaw_config_finish(&config);
     assert_ok(thaw_config_load(tiny_path("elsewhere/moved/config.yaml"), NULL, 0, &config));
     assert_int_equal(config.checkpoint_steps, 2); /* it says how the run went on */
