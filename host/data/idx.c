@@ -97,7 +97,7 @@ static uint32_t big_end(const uint8_t *bytes) {
 }
 
 static thaw_status read_head(struct source *source, struct thaw_idx *idx) {
-    uint8_t magic[4] = {0}, dims[4 * THAW_IDX_RANK_MAX];
+    uint8_t magic[4] = {0}, dims[4 * THAW_IDX_RANK_MAX] = {0};
     size_t got = 0;
     THAW_TRY(read_source(source, magic, sizeof magic, &got));
     if (got < sizeof magic || magic[0] || magic[1] || !magic[3])

@@ -378,8 +378,9 @@ static thaw_status copy_raster(const struct thaw_raster *raster, int channels,
     if (raster->channels == channels)
         memcpy(image.pixels, raster->pixels, count * (size_t)channels);
     else /* grey as three equal channels */
-        for (size_t i = 0; i < 3 * count; i++)
-            image.pixels[i] = raster->pixels[i / 3];
+        for (size_t i = 0; i < count; i++)
+            for (size_t c = 0; c < (size_t)channels; c++)
+                image.pixels[i * (size_t)channels + c] = raster->pixels[i];
     image.luma = mean_luma(&image);
     *ret_image = image;
     return THAW_OK;

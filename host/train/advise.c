@@ -31,7 +31,8 @@ static thaw_status measure_size(struct thaw_advise_work *w, size_t *counts) {
     w->m.classes = classes;
     w->m.class_min = sorted[0];
     w->m.class_max = sorted[classes - 1];
-    w->m.class_median = 0.5 * (double)(sorted[(classes - 1) / 2] + sorted[classes / 2]);
+    size_t below = (classes - 1) / 2, above = classes / 2;
+    w->m.class_median = 0.5 * (double)(sorted[below] + sorted[above]);
     return THAW_OK;
 }
 

@@ -58,9 +58,13 @@ struct classifier {
 static thaw_status read_classifier(struct thaw_advise_work *w, struct classifier *c) {
     const struct thaw_graph *graph = w->experiment->graph;
     const struct thaw_param *weight, *bias;
-    find_layer(graph, &weight, &bias);
-    c->width = (size_t)graph->nodes[graph->nodes[weight->node].inputs[0]].out.c;
-    const struct thaw_weight *tensor = find_tensor(&w->experiment->weights, weight, c->width);
+    const struct thaw_weight *tensor = NULL;
+    if (find_layer(graph, &weight, &bias)) {
+        c->width = (size_t)graph->nodes[graph->nodes[weight->node].inputs[0]].out.c;
+        tensor = find_tensor(&w->experiment->weights, weight, c->width);
+    }
+    if (!tensor)
+        return thaw_fail(THAW_ERROR_RUNTIME, "the weights file has no classifier of the model");
     c->classes = (size_t)tensor->dims[0];
     c->weight = thaw_arena_array(&w->scratch, c->classes * c->width, sizeof(float));
     c->bias = thaw_arena_array(&w->scratch, c->classes, sizeof(float));

@@ -44,7 +44,7 @@ static unsigned char *make_header(const char *key, size_t value_bytes) {
     put_u64(header + MAGIC_BYTES, header_bytes(key));
     put_u64(header + MAGIC_BYTES + 8, value_bytes);
     put_u64(header + MAGIC_BYTES + 16, strlen(key));
-    memcpy(header + FIXED_BYTES, key, strlen(key));
+    memcpy(header + FIXED_BYTES, key, strlen(key) + 1);
     return header;
 }
 

@@ -134,7 +134,8 @@ thaw_status thaw_plan_measure(const struct thaw_experiment *e, struct thaw_plan_
 }
 
 static double batches(size_t images, int batch) {
-    return (double)((images + (size_t)batch - 1) / (size_t)batch);
+    size_t count = (images + (size_t)batch - 1) / (size_t)batch;
+    return (double)count;
 }
 
 struct thaw_plan_time thaw_plan_time(const struct thaw_experiment *e,
