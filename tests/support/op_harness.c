@@ -5,15 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/op_expected.h"
+
 #define GUARD 64 /* floats behind each buffer */
 #define GUARD_VALUE 12345.0f
-#define GARBAGE 7777.0f     /* what outputs hold before they are written */
-#define DIFFERENCES_MAX 300 /* sampled entries of a gradient */
-#define STEP 1e-4
-
-static int input_count(const struct op_test *test) {
-    return test->input_count ? test->input_count : 1;
-}
+#define GARBAGE 7777.0f /* what outputs hold before they are written */
 
 static void *parse_attrs(const struct op_test *test, struct thaw_arena *arena,
                          const struct thaw_op **ret_op, thaw_status *ret_status) {
@@ -38,9 +34,9 @@ static thaw_status infer(const struct op_test *test, const struct thaw_op *op, c
                          thaw_device *device, struct thaw_op_spec *ret_spec) {
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     struct thaw_layout in[THAW_OP_INPUTS_MAX];
-    for (int i = 0; i < input_count(test); i++)
+    for (int i = 0; i < op_input_count(test); i++)
         in[i] = input_layout(test, i, caps->block);
-    return op->infer(attrs, in, input_count(test), caps, ret_spec);
+    return op->infer(attrs, in, op_input_count(test), caps, ret_spec);
 }
 
 void op_parse_fails(const char *op, const char *attrs, const char *part) {
@@ -76,128 +72,6 @@ struct thaw_op_spec op_infer(const struct op_test *test, int block) {
     free(attrs);
     thaw_arena_finish(&arena);
     return spec;
-}
-
-/* ---- the reference -------------------------------------------------------------------------- */
-
-/* Inputs, parameters, what flows in, and what must come out, for one batch size. */
-struct expected {
-    struct op_map in[THAW_OP_INPUTS_MAX], params[THAW_OP_PARAMS_MAX], out, grad_out;
-    struct op_map grad_in[THAW_OP_INPUTS_MAX], grad_params[THAW_OP_PARAMS_MAX];
-    int param_count;
-};
-
-static struct op_map new_map(int n, int c, int h, int w) {
-    struct op_map map = {n, c, h, w, NULL};
-    map.data = calloc((size_t)op_map_count(&map) + 1, sizeof(double));
-    assert_non_null(map.data);
-    return map;
-}
-
-static void fill(struct op_map *map, uint32_t seed, float low, float high) {
-    size_t count = (size_t)op_map_count(map);
-    float *values = malloc((count + 1) * sizeof *values);
-    test_random(values, count, seed, low, high);
-    for (size_t i = 0; i < count; i++)
-        map->data[i] = values[i];
-    free(values);
-}
-
-/* Values that suit any parameter: a running variance is positive. */
-static void fill_param(struct op_map *map, const struct thaw_param_spec *spec, int p) {
-    bool positive = spec->kind == THAW_PARAM_STATISTIC && spec->init == THAW_INIT_ONES;
-    fill(map, 100 + (uint32_t)p, positive ? 0.5f : -1.0f, positive ? 2.0f : 1.0f);
-}
-
-double op_param_value(const struct op_test *test, int param, int index) {
-    struct thaw_op_spec spec = op_infer(test, 1);
-    const struct thaw_filter *f = &spec.params[param].filter;
-    struct op_map map = new_map(f->o, f->i, f->kh, f->kw);
-    fill_param(&map, &spec.params[param], param);
-    double value = map.data[index];
-    free(map.data);
-    return value;
-}
-
-static double objective(const struct op_test *test, struct expected *e, struct op_map *out) {
-    double sum = 0;
-    memset(out->data, 0, (size_t)op_map_count(out) * sizeof(double));
-    test->reference(test, e->in, e->params, out);
-    for (int i = 0; i < op_map_count(out); i++)
-        sum += out->data[i] * e->grad_out.data[i];
-    return sum;
-}
-
-/* Entries that were not sampled are NaN. */
-static struct op_map differences(const struct op_test *test, struct expected *e,
-                                 struct op_map *variable) {
-    struct op_map gradient = new_map(variable->n, variable->c, variable->h, variable->w);
-    struct op_map out = new_map(e->out.n, e->out.c, e->out.h, e->out.w);
-    int count = op_map_count(variable), every = 1 + count / DIFFERENCES_MAX;
-    for (int i = 0; i < count; i++) {
-        gradient.data[i] = NAN;
-        if (i % every)
-            continue;
-        double value = variable->data[i];
-        variable->data[i] = value + STEP;
-        double above = objective(test, e, &out);
-        variable->data[i] = value - STEP;
-        gradient.data[i] = (above - objective(test, e, &out)) / (2 * STEP);
-        variable->data[i] = value;
-    }
-    free(out.data);
-    return gradient;
-}
-
-static struct expected make_expected(const struct op_test *test, const struct thaw_op_spec *spec,
-                                     int batch) {
-    struct expected e = {.param_count = spec->param_count};
-    float low = test->low, high = test->high;
-    if (low == 0 && high == 0) {
-        low = -2;
-        high = 2;
-    }
-    for (int i = 0; i < input_count(test); i++) {
-        const struct thaw_shape *s = &test->in[i];
-        bool targets = test->targets && i == 1;
-        e.in[i] = new_map(batch, s->c, s->h, s->w);
-        fill(&e.in[i], 1 + (uint32_t)i, targets ? 0 : low, targets ? 1 : high);
-    }
-    for (int p = 0; p < spec->param_count; p++) {
-        const struct thaw_filter *f = &spec->params[p].filter;
-        e.params[p] = new_map(f->o, f->i, f->kh, f->kw);
-        fill_param(&e.params[p], &spec->params[p], p);
-    }
-    e.out = new_map(batch, spec->out.c, spec->out.h, spec->out.w);
-    e.grad_out = new_map(batch, spec->out.c, spec->out.h, spec->out.w);
-    if (test->is_loss)
-        for (int i = 0; i < op_map_count(&e.grad_out); i++)
-            e.grad_out.data[i] = OP_LOSS_SCALE;
-    else
-        fill(&e.grad_out, 50, -1, 1);
-    test->reference(test, e.in, e.params, &e.out);
-    if (test->forward_only || test->activation != THAW_ACTIVATION_NONE)
-        return e;
-    for (int i = 0; i < input_count(test); i++)
-        if (!(test->targets && i == 1))
-            e.grad_in[i] = differences(test, &e, &e.in[i]);
-    for (int p = 0; p < spec->param_count; p++)
-        if (spec->params[p].kind != THAW_PARAM_STATISTIC)
-            e.grad_params[p] = differences(test, &e, &e.params[p]);
-    return e;
-}
-
-static void free_expected(struct expected *e) {
-    for (int i = 0; i < THAW_OP_INPUTS_MAX; i++) {
-        free(e->in[i].data);
-        free(e->grad_in[i].data);
-    }
-    for (int p = 0; p < THAW_OP_PARAMS_MAX; p++) {
-        free(e->params[p].data);
-        free(e->grad_params[p].data);
-    }
-    free(e->out.data);
-    free(e->grad_out.data);
 }
 
 /* ---- device buffers ------------------------------------------------------------------------- */
@@ -325,7 +199,7 @@ struct role {
 struct run {
     const struct op_test *test;
     const struct role *role;
-    const struct expected *expected;
+    const struct op_expected *expected;
     const struct thaw_op *op;
     thaw_device *device;
     struct thaw_op_spec spec;
@@ -368,11 +242,11 @@ static void set_layouts(struct run *run, int block) {
 
 static void bind_tensors(struct run *run) {
     struct thaw_op_call *call = &run->call;
-    const struct expected *e = run->expected;
+    const struct op_expected *e = run->expected;
     for (int i = 0; i < call->input_count; i++) {
         call->in[i].buffer = make_tensor(run->device, &call->in[i].layout, &e->in[i], NAN);
         struct op_map ones =
-            new_map(run->step.batch, run->test->in[i].c, run->test->in[i].h, run->test->in[i].w);
+            op_map_new(run->step.batch, run->test->in[i].c, run->test->in[i].h, run->test->in[i].w);
         for (int k = 0; k < op_map_count(&ones); k++)
             ones.data[k] = 1;
         if (i > 0 || !run->backward_in_place)
@@ -407,7 +281,7 @@ static void start(struct run *run, int block, void *attrs) {
                                   .training = run->test->training,
                                   .batch_statistics = run->test->batch_statistics,
                                   .needs_backward = !role->forward_only,
-                                  .input_count = input_count(run->test),
+                                  .input_count = op_input_count(run->test),
                                   .param_count = run->spec.param_count,
                                   .activation = run->test->activation,
                                   .activation_parameter = run->test->activation_parameter};
@@ -474,7 +348,7 @@ static void check_backward(struct run *run) {
                 check_tensor(run->test, run->device, &run->call.grad_in[i], &none, GARBAGE, what);
             continue;
         }
-        struct op_map sum = new_map(expected.n, expected.c, expected.h, expected.w);
+        struct op_map sum = op_map_new(expected.n, expected.c, expected.h, expected.w);
         for (int k = 0; k < op_map_count(&sum); k++)
             sum.data[k] = expected.data[k] + (run->role->accumulate ? 1 : 0);
         check_tensor(run->test, run->device, &run->call.grad_in[i], &sum, GARBAGE, what);
@@ -569,7 +443,7 @@ static bool applies(const struct op_test *test, const struct thaw_op_spec *spec,
                     const struct role *role) {
     bool differentiable = !test->forward_only && test->activation == THAW_ACTIVATION_NONE;
     return (role->forward_only || differentiable) && (!role->in_place || spec->in_place) &&
-           (role->only_input != 1 || (input_count(test) > 1 && !test->targets)) &&
+           (role->only_input != 1 || (op_input_count(test) > 1 && !test->targets)) &&
            (role->only_input != -2 || spec->param_count > 0) &&
            (!role->smaller_batch || test->in[0].n > 1);
 }
@@ -583,9 +457,9 @@ static void run_on(const struct op_test *test, thaw_device *device) {
     assert_ok(status);
     assert_ok(infer(test, run.op, attrs, device, &run.spec));
     int batch = test->in[0].n;
-    struct expected whole = make_expected(test, &run.spec, batch), part = {0};
+    struct op_expected whole = op_expected_make(test, &run.spec, batch), part = {0};
     if (batch > 1)
-        part = make_expected(test, &run.spec, batch - 1);
+        part = op_expected_make(test, &run.spec, batch - 1);
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         if (!applies(test, &run.spec, &roles[i]))
             continue;
@@ -598,8 +472,8 @@ static void run_on(const struct op_test *test, thaw_device *device) {
         uint64_t first = run_once(&run, block, attrs);
         assert_true(first == run_once(&run, block, attrs));
     }
-    free_expected(&whole);
-    free_expected(&part);
+    op_expected_finish(&whole);
+    op_expected_finish(&part);
     free(attrs);
     thaw_arena_finish(&arena);
 }
