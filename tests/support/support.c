@@ -31,7 +31,8 @@ static void remove_directory(void) {
 
 const char *test_directory(void) {
     if (!directory[0]) {
-        snprintf(directory, sizeof directory, "/tmp/thaw-test-XXXXXX");
+        const char *base = getenv("THAW_TEST_TMP");
+        snprintf(directory, sizeof directory, "%s/thaw-test-XXXXXX", base ? base : "/tmp");
         if (!mkdtemp(directory))
             fail_msg("cannot create %s", directory);
         atexit(remove_directory);

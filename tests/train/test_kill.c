@@ -24,36 +24,49 @@
 #include "support/tiny.h"
 #include "train/verify.h"
 
-enum { KILLS_MIN = 20, CHAINS_MAX = 60, KILLS_OF_A_CHAIN = 3, STEPS_PER_EPOCH = 5 };
+enum {
+    KILLS_MIN = 20,
+    CHAINS_MAX = 60,
+    KILLS_OF_A_CHAIN = 3,
+    STEPS_PER_EPOCH = 3,
+    LAST_STAGE = 5,
+    CHECKPOINTS_BEFORE_PILOTS = 20
+};
 
 enum phase {
     SET_UP,     /* reading the experiment, data, weights, photos: no split yet */
     CACHE,      /* filling the cache of the first stage, before its first checkpoint */
     WARM_UP,    /* steps of the first stage */
     TUNING,     /* steps of a later one */
+    CHOOSING,   /* pilots of the last one */
     EVALUATION, /* after the last step of an epoch, before the epoch's line */
     WRITING,    /* a file was half written */
     BETWEEN,    /* a stage was over, the next had no step yet */
     PHASES
 };
-static const char *const phase_names[PHASES] = {
-    "set-up", "cache filling", "warm-up", "tuning", "evaluation", "writing", "between stages"};
+static const char *const phase_names[PHASES] = {"set-up",  "cache filling", "warm-up",
+                                                "tuning",  "pilots",        "evaluation",
+                                                "writing", "between stages"};
 
-/* Dropout, momentum, batch norm in all modes, augmentation, views, early stopping, warm-up. */
+/* Dropout, momentum, batch norm in all modes, augmentation, views, warm-up; a stage that thaws with
+ * one moving average over its phases, statistics measured anew, a depth chosen by pilots, early
+ * stopping. Steps: 6, then 3 phases x 3, none, then 3 to 9. */
 static const char experiment_text[] =
     "output: %s/runs\n"
     "model: {graph: %s/tiny.yaml, head: {type: last, dropout: 0.2}}\n"
-    "batch: 8\n"
+    "batch: 12\n"
     "data: {format: folder, root: photos, val: 0.25}\n"
     "optimizer: {type: sgd, momentum: 0.9, weight_decay: 1.0e-3}\n"
     "augment: [{random_resized_crop: {scale: [0.5, 1]}}, hflip]\n"
     "train:\n"
     "  - {stage: warmup, train: [head], lr: 1x, epochs: 2, cache: {views: 2}}\n"
-    "  - {stage: tune, train: [body, head], lr: {head: 2x, body: 1x}, epochs: 3, norm: train,\n"
-    "     schedule: {type: cosine, warmup: 4}}\n"
-    "  - {stage: settle, train: [head], lr: 0.1x, epochs: 1, cache: true}\n"
-    "  - {stage: all, train: [all], lr: 0.5x, epochs: 5, norm: eval,\n"
-    "     early_stop: {metric: val.loss, patience: 1}, optimizer: {type: adamw}}\n";
+    "  - {stage: thaw, train: [all], lr: {head: 2x, body: 1x, stem: 1x}, epochs: 3, norm: train,\n"
+    "     unfreeze: {}, average: {type: ema, decay: 0.8}, schedule: {type: cosine, warmup: 4}}\n"
+    "  - {stage: measure, train: [body], norm: refresh}\n"
+    "  - {stage: choose, train: [auto, head], auto: {depth: [0, 1], folds: 2, epochs: 1}, lr: "
+    "0.5x,\n"
+    "     epochs: 3, norm: eval, early_stop: {metric: val.loss, patience: 1},\n"
+    "     optimizer: {type: adamw}}\n";
 
 static int set_up(void **state) {
     (void)state;
@@ -179,9 +192,14 @@ static void count_phases(const char *name, int hits[PHASES]) {
     int epoch = (int)json_integer_value(json_object_get(state, "epoch"));
     int step = (int)json_integer_value(json_object_get(state, "step"));
     bool begun = json_is_true(json_object_get(state, "stage_begun"));
+    json_t *choices = json_loads(thaw_weights_get_metadata(&last, "thaw.auto"), 0, NULL);
+    bool chosen = json_object_size(choices) > 0;
     json_decref(state);
+    json_decref(choices);
     thaw_weights_finish(&last);
-    if (!begun)
+    if (!begun && stage == LAST_STAGE && !chosen)
+        hits[CHOOSING]++;
+    else if (!begun)
         hits[BETWEEN]++;
     else if (step == STEPS_PER_EPOCH && epochs_recorded(name, stage) == epoch)
         hits[EVALUATION]++;
@@ -253,11 +271,11 @@ static void expect_undisturbed(const char *name) {
 /* ---- the test ------------------------------------------------------------------------------- */
 
 /* A moment that aims at a phase; where it lands the folder tells. Checkpoints of every step: the
- * first stage writes 10 and one at its end. */
+ * first stage writes 6 and one at its end, the three that thaw 3 and one. */
 static struct moment draw(struct thaw_rng *rng, enum phase aim) {
     static const char last[] = "last.safetensors";
     int delay_us = (int)thaw_rng_below(rng, 3000);
-    int any = 1 + (int)thaw_rng_below(rng, 10);
+    int any = 1 + (int)thaw_rng_below(rng, 6);
     switch (aim) {
     case SET_UP:
         return (struct moment){0, "", 0, 20 * delay_us};
@@ -266,13 +284,15 @@ static struct moment draw(struct thaw_rng *rng, enum phase aim) {
     case WARM_UP:
         return (struct moment){IN_MOVED_TO, last, any, delay_us};
     case TUNING:
-        return (struct moment){IN_MOVED_TO, last, 11 + 2 * any, delay_us};
+        return (struct moment){IN_MOVED_TO, last, 6 + 2 * any, delay_us};
+    case CHOOSING:
+        return (struct moment){IN_MOVED_TO, last, CHECKPOINTS_BEFORE_PILOTS, 2 * delay_us};
     case EVALUATION:
-        return (struct moment){IN_MOVED_TO, last, any > 5 ? 10 : 5, 0};
+        return (struct moment){IN_MOVED_TO, last, any > 3 ? 6 : 3, 0};
     case WRITING:
-        return (struct moment){IN_CREATE, any > 5 ? last : "model.safetensors", 1 + any % 4, 0};
+        return (struct moment){IN_CREATE, any > 3 ? last : "model.safetensors", 1 + any % 4, 0};
     default:
-        return (struct moment){IN_MOVED_TO, last, any > 5 ? 27 : 11, delay_us / 4};
+        return (struct moment){IN_MOVED_TO, last, any > 3 ? 15 : 7, delay_us / 4};
     }
 }
 
@@ -320,6 +340,9 @@ static void killed_at_any_moment_it_ends_the_same(void **state) {
 }
 
 int main(void) {
+    /* every file is synced to its disk, which does not matter to a process that is killed */
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("THAW_TEST_TMP", "/dev/shm", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_at_any_moment_it_ends_the_same),
     };
