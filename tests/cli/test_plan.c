@@ -70,6 +70,12 @@ static void plans_each_tensor(void **state) {
     assert_int_equal(json_integer_value(json_object_get(cache, "bytes")), 48 * 16 * 4);
     assert_true(json_is_null(json_object_get(tune, "cache")));
     assert_true(json_is_null(json_object_get(root, "weights")));
+    assert_true(json_is_null(json_object_get(tune, "average")));
+    const char *schedule =
+        json_string_value(json_object_get(tensor_of(root, 1, "fc.weight"), "schedule"));
+    assert_string_equal(schedule, "cosine");
+    assert_true(json_is_null(json_object_get(tensor_of(root, 0, "conv2.weight"), "schedule")));
+    assert_int_equal(json_integer_value(json_object_get(root, "dead_channels")), 0);
     assert_true(json_integer_value(json_object_get(root, "peak_bytes")) > 0);
     json_decref(root);
     root = plan_of(tiny_path("planned.yaml"), "train.1.norm=frozen");
