@@ -16,11 +16,16 @@ struct net {
     struct thaw_arena arena;
     struct thaw_graph *graph;
     int batch, classes;
-    float **values, **momentum; /* of each parameter, in file order; momentum NULL: not trained */
+    float **momentum; /* of each parameter, in the device's order; NULL: not trained */
 };
 
 static size_t count_of(const struct net *net, size_t param) {
     return thaw_param_count_values(&net->graph->params[param]);
+}
+
+/* Floats on the device, padding included. */
+static size_t size_of(const struct net *net, size_t param) {
+    return thaw_filter_size(&net->graph->params[param].spec->filter);
 }
 
 static void net_create(const struct golden_check *check, struct net *net) {
@@ -39,29 +44,26 @@ static void net_create(const struct golden_check *check, struct net *net) {
     struct thaw_graph *graph = net->graph;
     for (size_t i = 0; i < graph->node_count; i++)
         graph->nodes[i].batch_statistics = true;
-    net->values = calloc(graph->param_count, sizeof *net->values);
     net->momentum = calloc(graph->param_count, sizeof *net->momentum);
-    assert_true(net->values && net->momentum);
+    assert_non_null(net->momentum);
     for (size_t i = 0; i < graph->param_count; i++) {
         struct thaw_param *param = &graph->params[i];
         int64_t dims[4];
         int rank = thaw_param_dims(param, dims);
-        net->values[i] = calloc(count_of(net, i), sizeof(float));
-        assert_non_null(net->values[i]);
-        golden_fill(net->golden, param->name, dims, rank, net->values[i]);
-        assert_ok(thaw_param_write(graph, param, net->values[i]));
+        float *values = calloc(count_of(net, i), sizeof *values);
+        assert_non_null(values);
+        golden_fill(net->golden, param->name, dims, rank, values);
+        assert_ok(thaw_param_write(graph, param, values));
+        free(values);
         param->trainable = param->spec->kind != THAW_PARAM_STATISTIC;
         if (param->trainable)
-            assert_non_null(net->momentum[i] = calloc(count_of(net, i), sizeof(float)));
+            assert_non_null(net->momentum[i] = calloc(size_of(net, i), sizeof(float)));
     }
 }
 
 static void net_destroy(struct net *net) {
-    for (size_t i = 0; i < net->graph->param_count; i++) {
-        free(net->values[i]);
+    for (size_t i = 0; i < net->graph->param_count; i++)
         free(net->momentum[i]);
-    }
-    free(net->values);
     free(net->momentum);
     thaw_graph_destroy(&net->graph);
     thaw_arena_finish(&net->arena);
@@ -112,17 +114,21 @@ static float mean_loss(const struct net *net, const struct thaw_exec *exec) {
     return (float)(sum / net->batch);
 }
 
+/* A parameter's value or gradient in the device's order; freed by the caller. */
+static float *read_packed(const struct net *net, cl_mem buffer, size_t param) {
+    size_t size_bytes = size_of(net, param) * sizeof(float);
+    float *packed = malloc(size_bytes);
+    assert_true(packed && buffer);
+    assert_ok(thaw_buffer_read(test_device(), buffer, 0, packed, size_bytes));
+    return packed;
+}
+
 /* The gradient of a parameter in file order; freed by the caller. */
 static float *read_gradient(const struct net *net, const struct thaw_exec *exec, size_t param) {
-    const struct thaw_filter *filter = &net->graph->params[param].spec->filter;
-    size_t size = thaw_filter_size(filter);
-    float *packed = malloc(size * sizeof *packed);
+    float *packed = read_packed(net, thaw_exec_gradient(exec, (int)param), param);
     float *gradient = malloc(count_of(net, param) * sizeof *gradient);
-    assert_true(packed && gradient);
-    cl_mem buffer = thaw_exec_gradient(exec, (int)param);
-    assert_non_null(buffer);
-    assert_ok(thaw_buffer_read(test_device(), buffer, 0, packed, size * sizeof *packed));
-    thaw_filter_unpack(filter, packed, gradient);
+    assert_non_null(gradient);
+    thaw_filter_unpack(&net->graph->params[param].spec->filter, packed, gradient);
     free(packed);
     return gradient;
 }
@@ -168,20 +174,25 @@ static int check_tensors(const struct net *net, const struct thaw_exec *exec) {
     return bad;
 }
 
-/* v = momentum v + g; w -= lr v. */
+/* v = momentum v + g; w -= lr v. Padding stays zero. */
 static void sgd_step(struct net *net, const struct thaw_exec *exec) {
     float lr = (float)golden_number(net->golden, "lr");
     float momentum = (float)golden_number(net->golden, "momentum");
     for (size_t i = 0; i < net->graph->param_count; i++) {
-        if (!net->momentum[i])
+        float *v = net->momentum[i];
+        if (!v)
             continue;
-        float *gradient = read_gradient(net, exec, i);
-        for (size_t k = 0; k < count_of(net, i); k++) {
-            net->momentum[i][k] = momentum * net->momentum[i][k] + gradient[k];
-            net->values[i][k] -= lr * net->momentum[i][k];
+        cl_mem buffer = net->graph->params[i].value;
+        float *gradient = read_packed(net, thaw_exec_gradient(exec, (int)i), i);
+        float *values = read_packed(net, buffer, i);
+        size_t size = size_of(net, i);
+        for (size_t k = 0; k < size; k++) {
+            v[k] = momentum * v[k] + gradient[k];
+            values[k] -= lr * v[k];
         }
-        assert_ok(thaw_param_write(net->graph, &net->graph->params[i], net->values[i]));
+        assert_ok(thaw_buffer_write(test_device(), buffer, 0, values, size * sizeof *values));
         free(gradient);
+        free(values);
     }
 }
 
