@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "train/folds.h"
+#include "train/rewarm.h"
 
 #define GRADIENT_BATCHES 4
 
@@ -61,6 +62,7 @@ struct work {
     const struct thaw_auto *a;
     struct thaw_arena arena;
     struct thaw_pilots pilots;
+    struct thaw_rewarm rewarm;
     struct thaw_folds folds;
     struct thaw_auto_candidate *candidates; /* those that are tried */
     struct thaw_stage *stages;              /* with each of them in place of `auto` */
@@ -114,6 +116,7 @@ static thaw_status open_work(struct work *w, const char *const *class_names) {
                        "train: [\"last:1\", head]"));
     THAW_TRY(list_candidates(w, false));
     THAW_TRY(thaw_pilots_init(o, w->stages, w->count, &w->pilots));
+    THAW_TRY(thaw_rewarm_init(o, &w->rewarm));
     /* The whole network's gradients take memory that a plan of shallow candidates has not. */
     if (!w->a->deepest || strcmp(w->a->deepest, "all") != 0) {
         w->norms = NULL;
@@ -140,6 +143,10 @@ static void give_up(struct work *w) {
 }
 
 static thaw_status run_fold(struct work *w, size_t fold) {
+    char label[96];
+    snprintf(label, sizeof label, "%s: head of fold %zu of %d", w->stage->name, fold + 1,
+             w->a->folds);
+    THAW_TRY(thaw_rewarm_run(&w->rewarm, w->folds.train[fold], w->folds.train_count[fold], label));
     for (size_t c = 0; c < w->count && !w->spent; c++) {
         if (w->given_up[c])
             continue;
@@ -280,6 +287,11 @@ thaw_status thaw_auto_choose(const struct thaw_pilot_options *options,
         status = run_pilots(&w);
     if (status == THAW_OK)
         status = judge(&w, ret_depth);
+    thaw_status restored = thaw_rewarm_finish(&w.rewarm);
+    if (status == THAW_OK && restored != THAW_OK) {
+        json_decref(*ret_depth);
+        status = restored;
+    }
     thaw_pilots_finish(&w.pilots);
     thaw_arena_finish(&w.arena);
     return status;

@@ -1,8 +1,8 @@
 /* `auto`: how many of a model's last stages to train, by experiment.
  *
- * Every candidate depth is trained from the same values (a warmed-up head on the pretrained body)
- * by pilots (pilot.h) on stratified folds of the training set, and judged on the fold that is held
- * out. The validation set takes no part.
+ * Every candidate depth is trained from the same values (the pretrained body under a head that was
+ * warmed up on the fold's own rows: rewarm.h) by pilots (pilot.h) on stratified folds of the
+ * training set, and judged on the fold that is held out. The validation set takes no part.
  *
  * The rule `best`: the best mean over the folds; of equals the smallest depth. The rule `one_se`:
  * the smallest candidate that is at most one standard error worse than that (Breiman et al.,

@@ -24,10 +24,11 @@ static thaw_status put(struct thaw_arena *arena, thaw_yaml *map, const char *key
 
 /* So many fifths of a stage's, rounded. Solar cells, ten epochs: after a fifth of them deep
  * candidates still look worse than they become, after two fifths they don't. A probe compares rates
- * at one depth and needs less. */
-static int pilot_epochs(int epochs, int fifths) {
+ * at one depth and needs less. `least` epochs where the stage has as many. */
+static int pilot_epochs(int epochs, int fifths, int least) {
     int rounded = (fifths * epochs + 2) / 5;
-    return rounded ? rounded : 1;
+    least = epochs < least ? epochs : least;
+    return rounded > least ? rounded : least > 0 ? least : 1;
 }
 
 /* Numbers below the count of stages, and `all`. */
@@ -49,8 +50,8 @@ static thaw_status put_defaults(struct thaw_config *config, const struct thaw_st
     THAW_TRY(put(arena, map, "also", "[first]"));
     THAW_TRY(put(arena, map, "folds", "3"));
     THAW_TRY(put(arena, map, "rule", "best"));
-    THAW_TRY(
-        put(arena, map, "epochs", thaw_arena_format(arena, "%d", pilot_epochs(stage->epochs, 2))));
+    THAW_TRY(put(arena, map, "epochs",
+                 thaw_arena_format(arena, "%d", pilot_epochs(stage->epochs, 2, 4))));
     THAW_TRY(put(arena, map, "metric", thaw_metric_names[config->metric]));
     return put(arena, map, "budget", "none");
 }
@@ -272,7 +273,7 @@ static thaw_status expand_probe(struct thaw_config *config, int epochs, thaw_yam
     }
     THAW_TRY(put(&config->arena, node, "probe", "[0.03x, 0.1x, 0.3x, 1x]"));
     return put(&config->arena, node, "epochs",
-               thaw_arena_format(&config->arena, "%d", pilot_epochs(epochs, 1)));
+               thaw_arena_format(&config->arena, "%d", pilot_epochs(epochs, 1, 1)));
 }
 
 static int compare_rates(const void *a, const void *b) {

@@ -10,6 +10,7 @@
 #include "support/tiny.h"
 #include "support/tiny_bench.h"
 #include "train/folds.h"
+#include "train/rewarm.h"
 
 static struct tiny_bench bench;
 
@@ -237,6 +238,67 @@ static void gradient_norms(void **state) {
     end(&pilots);
 }
 
+/* ---- a warm head for each fold -------------------------------------------------------------- */
+
+static float *rewarm(struct thaw_rewarm *r, const uint32_t *rows, size_t count, size_t *ret_count) {
+    assert_ok(thaw_rewarm_run(r, rows, count, "head"));
+    return tiny_bench_values(&bench, ret_count);
+}
+
+/* The head depends on the rows that it is warmed up on, not on the one that is there; the run's own
+ * comes back. */
+static void each_fold_has_a_head_of_its_own(void **state) {
+    (void)state;
+    struct thaw_rewarm r;
+    uint32_t even[64], odd[64];
+    size_t half, count;
+    tiny_bench_open("rewarm",
+                    "  - {train: [head], lr: 1x, epochs: 3, cache: true}\n"
+                    "  - {train: [body, head], lr: 1x, epochs: 2}\n",
+                    "", &bench);
+    halves(even, odd, &half);
+    struct thaw_pilot_options options = tiny_bench_pilots(&bench, 2);
+    options.stage = 1;
+    assert_ok(thaw_rewarm_init(&options, &r));
+    assert_true(r.possible);
+    float *run = tiny_bench_values(&bench, &count), *heads[3];
+    heads[0] = rewarm(&r, even, half, &count);
+    heads[1] = rewarm(&r, odd, half, &count);
+    heads[2] = rewarm(&r, even, half, &count);
+    assert_memory_equal(heads[0], heads[2], count * sizeof(float));
+    assert_memory_not_equal(heads[0], heads[1], count * sizeof(float));
+    assert_memory_not_equal(heads[0], run, count * sizeof(float));
+    assert_ok(thaw_rewarm_finish(&r));
+    expect_values(run, count);
+    for (int i = 0; i < 3; i++)
+        free(heads[i]);
+    free(run);
+    tiny_bench_close(&bench);
+}
+
+/* After a stage that trained more than the head there is nothing to go back to. */
+static void a_trained_body_keeps_its_head(void **state) {
+    (void)state;
+    struct thaw_rewarm r;
+    uint32_t even[64], odd[64];
+    size_t half, count;
+    tiny_bench_open("kept",
+                    "  - {train: [body, head], lr: 1x, epochs: 1}\n"
+                    "  - {train: [all], lr: 1x, epochs: 2}\n",
+                    "", &bench);
+    halves(even, odd, &half);
+    struct thaw_pilot_options options = tiny_bench_pilots(&bench, 2);
+    options.stage = 1;
+    assert_ok(thaw_rewarm_init(&options, &r));
+    assert_false(r.possible);
+    float *run = tiny_bench_values(&bench, &count);
+    free(rewarm(&r, even, half, &count));
+    expect_values(run, count);
+    free(run);
+    assert_ok(thaw_rewarm_finish(&r));
+    tiny_bench_close(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folds_are_stratified),
@@ -247,6 +309,8 @@ int main(void) {
         cmocka_unit_test(cached_and_uncached_agree),
         cmocka_unit_test(presses_the_schedule),
         cmocka_unit_test(gradient_norms),
+        cmocka_unit_test(each_fold_has_a_head_of_its_own),
+        cmocka_unit_test(a_trained_body_keeps_its_head),
     };
     return cmocka_run_group_tests_name("train/pilot", tests, set_up, NULL);
 }
