@@ -25,6 +25,7 @@ struct thaw_device_caps {
     uint64_t max_allocation_bytes, global_memory_bytes;
     size_t base_align_bytes;
     bool has_fp16, has_fp64, has_subgroups;
+    bool has_vectors; /* native vectors of 4 floats or more; compilers without take floatN apart */
 };
 const struct thaw_device_caps *thaw_device_get_caps(const thaw_device *device);
 

@@ -30,6 +30,7 @@ static struct thaw_device_caps caps_make(const struct thaw_device_info *info, in
         .has_fp16 = info->has_fp16,
         .has_fp64 = info->has_fp64,
         .has_subgroups = info->has_subgroups,
+        .has_vectors = info->native_vector_width_float >= 4,
     };
 }
 

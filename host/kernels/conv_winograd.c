@@ -108,8 +108,10 @@ static bool applies(const struct thaw_conv_problem *problem, const struct thaw_d
                   g->dilation_h == 1 && g->dilation_w == 1;
     /* A gradient of one pixel has no halo (conv.h), and nothing to gain. */
     bool map = g->y.h > 1 || g->y.w > 1;
-    return kernel && map && g->x.block == caps->block && g->pad_top <= 2 && g->pad_left <= 2 &&
-           thaw_direct_applies(problem, caps);
+    /* Taken apart into scalars, the transforms are thousands of instructions in a row: Mesa's
+     * llvmpipe compiled one kernel for more than six minutes. */
+    return caps->has_vectors && kernel && map && g->x.block == caps->block && g->pad_top <= 2 &&
+           g->pad_left <= 2 && thaw_direct_applies(problem, caps);
 }
 
 /* Multiply-adds for each pair of channels, counting the transforms of a tile and of the weights by
