@@ -113,7 +113,18 @@ static inline REAL act_gelu(REAL x, float parameter) {
 #define GROUP_MAX(value) (value)
 #define GROUP_LEADER 1
 #else
+#ifdef POCL_DEVICE_ADDRESS_BITS
+// pocl 3.1 lets work-groups of different threads share local memory whose address goes to a function: each has a
+// part of its own.
+#define SCRATCH_PARTS 64
+#define GROUP_NUMBER                                                                                    \
+    ((get_group_id(2) * get_num_groups(1) + get_group_id(1)) * get_num_groups(0) + get_group_id(0))
+#define SCRATCH                                                                                         \
+    local REAL scratch_parts[GROUP * SCRATCH_PARTS];                                                    \
+    local REAL *scratch = scratch_parts + GROUP_NUMBER % SCRATCH_PARTS * GROUP
+#else
 #define SCRATCH local REAL scratch[GROUP]
+#endif
 #define GROUP_ITEM (get_local_id(1) * get_local_size(0) + get_local_id(0))
 #define GROUP_LEADER (GROUP_ITEM == 0)
 #define GROUP_SUM(value) group_sum(value, scratch)
