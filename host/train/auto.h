@@ -4,16 +4,13 @@
  * warmed up on the fold's own rows: rewarm.h) by pilots (pilot.h) on stratified folds of the
  * training set, and judged on the fold that is held out. The validation set takes no part.
  *
- * The rule `best`: the best mean over the folds; of equals the smallest depth. The rule `one_se`:
- * the smallest candidate that is at most one standard error worse than that (Breiman et al.,
- * "Classification and Regression Trees", 1984). The standard error is that of the *paired*
- * difference: in each fold the candidate's value minus the best one's, s / sqrt(folds) of those,
- * since folds differ in how hard they are by more than depths do. With one fold there is none.
- *
- * `best` is the default: pilots are short, which holds deep candidates back already, and few folds
- * have a standard error as large as the differences. On the solar cells (3 folds, 4 epochs) depths
- * 0 to 3 reached 0.854, 0.849, 0.861 and 0.861 in the pilots; one_se took 0, which ends at 0.848
- * where 2 and 3 end at 0.874 and 0.875.
+ * The rule: the best candidate is the one with the best mean over the folds; the smallest candidate
+ * that is at most one standard error worse is chosen (Breiman et al., "Classification and
+ * Regression Trees", 1984). The standard error is that of the *paired* difference: in each fold the
+ * candidate's value minus the best one's, s / sqrt(folds) of those. Folds differ in how hard they
+ * are by more than depths do; that part falls out of a difference and would otherwise make
+ * everything look alike. With one fold, or the rule `best`, the best is chosen; of equals the
+ * smallest.
  *
  * A candidate whose loss is not finite in any fold is out.
  *
@@ -26,7 +23,7 @@
  *
  *   {"<stage>": {"depth": {
  *      "chosen": "2", "train": "last:2" or null,      what `auto` stands for from now on
- *      "metric": "val.top1", "rule": "best", "folds": 3, "epochs": 2, "images": 1968,
+ *      "metric": "val.top1", "rule": "one_se", "folds": 3, "epochs": 2, "images": 1968,
  *      "cached_at": "blocks.4.0" or null, "views": 2,  where the pilots' features were cut
  *      "budget_spent": false, "cpu_s": 91.2, "wall_s": 60.1,   with gradients and caches
  *      "gradients": [{"part": "stem", "relative_norm": 0.013}, ...] or null,  the last: "head"

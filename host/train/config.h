@@ -100,8 +100,8 @@ struct thaw_lr_rule {
  *       depth: [0, 1, 2, 3, all]  # so many of the model's last stages; all: everything
  *       also: [first]             # the first stage alone, if its relative gradient norm is largest
  *       folds: 3                  # 2 to 16
- *       rule: best                # or one_se: the smallest depth within a standard error of it
- *       epochs: 4                 # of a short training; default: two fifths of the stage's
+ *       rule: one_se              # smallest depth within one standard error of the best; or best
+ *       epochs: 4                 # of a short training; default: two fifths, at least 4
  *       metric: val.top1          # on the fold that is held out; default: the experiment's
  *       budget: 10min             # s, min, h; then what was measured decides; default: none */
 #define THAW_DEPTH_ALL (-1)

@@ -23,7 +23,7 @@ static thaw_status put(struct thaw_arena *arena, thaw_yaml *map, const char *key
 }
 
 /* So many fifths of a stage's, rounded. Solar cells, ten epochs: after a fifth of them deep
- * candidates still look worse than they become, after two fifths they don't. A probe compares rates
+ * candidates still look worse than they become. A probe compares rates
  * at one depth and needs less. `least` epochs where the stage has as many. */
 static int pilot_epochs(int epochs, int fifths, int least) {
     int rounded = (fifths * epochs + 2) / 5;
@@ -49,7 +49,7 @@ static thaw_status put_defaults(struct thaw_config *config, const struct thaw_st
     THAW_TRY(put(arena, map, "depth", default_depths(arena, stages)));
     THAW_TRY(put(arena, map, "also", "[first]"));
     THAW_TRY(put(arena, map, "folds", "3"));
-    THAW_TRY(put(arena, map, "rule", "best"));
+    THAW_TRY(put(arena, map, "rule", "one_se"));
     THAW_TRY(put(arena, map, "epochs",
                  thaw_arena_format(arena, "%d", pilot_epochs(stage->epochs, 2, 4))));
     THAW_TRY(put(arena, map, "metric", thaw_metric_names[config->metric]));

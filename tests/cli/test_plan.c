@@ -161,7 +161,7 @@ static void names_what_is_chosen_later(void **state) {
     struct test_process plan = TEST_THAW(NULL, "plan", config, "-q");
     assert_int_equal(plan.exit_code, 0);
     assert_non_null(strstr(plan.output, "the depth is chosen when the stage begins: 0, 1; by "
-                                        "val.top1 over 3 folds x 4 epochs, best; shown as "
+                                        "val.top1 over 3 folds x 4 epochs, one_se; shown as "
                                         "last:1\n"));
     assert_non_null(strstr(plan.output, "the lr is chosen when the stage begins: 0.03x, 0.1x, "
                                         "0.3x, 1x; by the loss after 2 epochs on a fold; shown at "

@@ -95,18 +95,18 @@ static void defaults_are_written_out(void **state) {
     assert_string_equal(a->candidates[1].pattern, "last:1");
     assert_string_equal(a->candidates[2].pattern, "stem");
     assert_string_equal(a->deepest, "all");
-    assert_true(a->folds == 3 && a->epochs == 4 && a->rule == THAW_AUTO_BEST);
+    assert_true(a->folds == 3 && a->epochs == 4 && a->rule == THAW_AUTO_ONE_SE);
     assert_true(a->metric == THAW_METRIC_TOP1 && a->budget_s == 0 && a->also_first);
     struct thaw_text text = {0};
     thaw_yaml_emit(config.document, &text);
     assert_non_null(strstr(text.text, "depth: [0, 1, all]"));
     assert_non_null(strstr(text.text, "budget: none"));
     thaw_text_finish(&text);
-    assert_ok(load(STAGE("auto: {depth: [1, 0], also: [], budget: 1.5h, rule: one_se}")));
+    assert_ok(load(STAGE("auto: {depth: [1, 0], also: [], budget: 1.5h, rule: best}")));
     a = config.stages[0].automatic;
     assert_string_equal(a->candidates[0].name, "0"); /* ordered */
     assert_string_equal(a->deepest, "last:1");
-    assert_true(a->budget_s == 5400 && a->rule == THAW_AUTO_ONE_SE && !a->also_first);
+    assert_true(a->budget_s == 5400 && a->rule == THAW_AUTO_BEST && !a->also_first);
 
     assert_ok(load("  - {train: [head], lr: {fc.bias: 1, head: probe}, epochs: 3}\n"));
     const struct thaw_lr_rule *rule = thaw_probe_rule(&config.stages[0]);
