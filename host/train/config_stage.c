@@ -55,8 +55,8 @@ thaw_status thaw_config_read_lr(const thaw_yaml *node, struct thaw_lr *ret_lr) {
     bool decimal = end == text + strspn(text, "0123456789.eE+-"); /* no 0x1p3 */
     if (end == text || !decimal || (*end && !relative) || !(value >= 0 && value <= 1e4))
         return thaw_yaml_fail(node,
-                              "'%s' is no learning rate: expected a number such as 0.001, or a "
-                              "factor such as 0.1x of the weights' own",
+                              "'%s' is no learning rate: expected a number such as 0.001, a "
+                              "factor such as 0.1x of the weights' own, or probe",
                               text);
     *ret_lr = (struct thaw_lr){value, relative, node};
     return THAW_OK;
