@@ -1,77 +1,79 @@
-/* Inputs (2 to 8, of one height and width) one after the other along the channels; backward takes
- * the gradient apart again. Where an input starts inside a channel block, its lanes are shifted.
+/* Inputs (2 to 8) one after the other along an axis, in which alone they may differ; backward takes
+ * the gradient apart again.
  *
- * Attributes: none. */
+ * Attributes: axis: channels | height | width (channels). */
 #include <stdlib.h>
 
-#include "ops/op.h"
-#include "ops/parse.h"
+#include "ops/copy.h"
 #include "ops/walk.h"
 
-struct state {
-    thaw_kernel *copy;
+struct attrs {
+    enum thaw_axis axis;
 };
 
 static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
+    static const char *const keys[] = {"axis"};
+    struct attrs *attrs = ret_attrs;
     const thaw_yaml *map;
-    (void)ret_attrs;
-    return thaw_op_parse_map(node, NULL, 0, &map);
+    THAW_TRY(thaw_op_parse_map(node, keys, 1, &map));
+    attrs->axis = THAW_AXIS_CHANNELS;
+    return thaw_op_parse_axis(map, &attrs->axis);
 }
 
 static thaw_status infer(const void *attrs, const struct thaw_layout *in, int input_count,
                          const struct thaw_device_caps *caps, struct thaw_op_spec *ret_spec) {
-    (void)attrs;
+    enum thaw_axis axis = ((const struct attrs *)attrs)->axis;
     THAW_TRY(thaw_walk_check_blocks(in, input_count, caps));
-    ret_spec->out = (struct thaw_shape){in->n, 0, in->h, in->w};
-    for (int i = 0; i < input_count; i++) {
-        if (in[i].h != in[0].h || in[i].w != in[0].w)
-            return thaw_fail(THAW_ERROR_INPUT, "input %d is %d x %d, the first is %d x %d", i + 1,
-                             in[i].h, in[i].w, in[0].h, in[0].w);
-        ret_spec->out.c += in[i].c;
+    int size[THAW_AXIS_COUNT] = {in->c, in->h, in->w};
+    for (int i = 1; i < input_count; i++) {
+        const int other[THAW_AXIS_COUNT] = {in[i].c, in[i].h, in[i].w};
+        for (int a = 0; a < THAW_AXIS_COUNT; a++)
+            if (a != (int)axis && other[a] != size[a])
+                return thaw_fail(THAW_ERROR_INPUT,
+                                 "input %d is %d x %d x %d (channels, height, width), the first is "
+                                 "%d x %d x %d: they may differ in %s alone",
+                                 i + 1, in[i].c, in[i].h, in[i].w, in->c, in->h, in->w,
+                                 thaw_axis_names[axis]);
+        size[axis] += other[axis];
+        THAW_TRY(thaw_walk_check_size(size[0], size[1], size[2]));
     }
+    ret_spec->out = (struct thaw_shape){in->n, size[0], size[1], size[2]};
     return THAW_OK;
 }
 
 static thaw_status prepare(struct thaw_op_call *call) {
-    struct state *state = call->state = calloc(1, sizeof *state);
-    if (!state)
+    struct thaw_copy_kernels *kernels = call->state = calloc(1, sizeof *kernels);
+    if (!kernels)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    struct thaw_defines defines = {0};
-    thaw_walk_defines(&defines, thaw_device_get_caps(call->device), call->out.layout.block, false);
-    return thaw_kernel_get(call->device, "concat.cl", "concat_copy", defines.text, &state->copy);
-}
-
-/* `count` channels of `from`, from from_c on, to the channels of `to` from to_c on; one of the two
- * starts at 0. */
-static thaw_status copy(const struct thaw_op_call *call, const struct thaw_tensor *from, int from_c,
-                        const struct thaw_tensor *to, int to_c, int count, bool accumulate,
-                        int batch) {
-    const struct state *state = call->state;
-    const struct thaw_layout *layouts[] = {&from->layout, &to->layout};
-    struct thaw_walk walk =
-        thaw_walk_make(thaw_device_get_caps(call->device), layouts, 2, batch, THAW_WALK_PIXELS);
-    int block = to->layout.block;
-    walk.blocks = (to_c + count - 1) / block - to_c / block + 1;
-    struct thaw_range range = thaw_walk_range(&walk);
-    return thaw_launch(call->device, state->copy, &range, THAW_ARG_BUFFER(from->buffer),
-                       THAW_ARG_BUFFER(to->buffer), THAW_ARG_INT(from_c), THAW_ARG_INT(to_c),
-                       THAW_ARG_INT(count), THAW_ARG_INT(accumulate), THAW_WALK_ARGS(&walk),
-                       THAW_MAP_ARGS(&from->layout), THAW_MAP_ARGS(&to->layout));
+    return thaw_copy_prepare(call->device, kernels);
 }
 
 /* In order: an input clears the lanes behind it, which the next one then fills. */
 static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
-    for (int i = 0, c = 0; i < call->input_count; c += call->in[i++].layout.c)
-        THAW_TRY(
-            copy(call, &call->in[i], 0, &call->out, c, call->in[i].layout.c, false, step->batch));
+    enum thaw_axis axis = ((const struct attrs *)call->attrs)->axis;
+    for (int i = 0, place = 0; i < call->input_count; i++) {
+        struct thaw_copy_axis axes[THAW_AXIS_COUNT];
+        thaw_copy_whole(&call->in[i].layout, axes);
+        axes[axis].to = place;
+        THAW_TRY(thaw_copy_box(call->device, call->state, &call->in[i], &call->out, axes,
+                               THAW_COPY_CLEAR, step->batch));
+        place += axes[axis].count;
+    }
     return THAW_OK;
 }
 
 static thaw_status backward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
-    for (int i = 0, c = 0; i < call->input_count; c += call->in[i++].layout.c)
+    enum thaw_axis axis = ((const struct attrs *)call->attrs)->axis;
+    for (int i = 0, place = 0; i < call->input_count; i++) {
+        struct thaw_copy_axis axes[THAW_AXIS_COUNT];
+        thaw_copy_whole(&call->in[i].layout, axes);
+        axes[axis].from = place;
+        place += axes[axis].count;
         if (call->want_grad_in[i])
-            THAW_TRY(copy(call, &call->grad_out, c, &call->grad_in[i], 0, call->in[i].layout.c,
-                          call->accumulate_in[i], step->batch));
+            THAW_TRY(thaw_copy_box(call->device, call->state, &call->grad_out, &call->grad_in[i],
+                                   axes, call->accumulate_in[i] ? THAW_COPY_ADD : THAW_COPY_CLEAR,
+                                   step->batch));
+    }
     return THAW_OK;
 }
 
@@ -82,7 +84,8 @@ static void release(struct thaw_op_call *call) {
 
 const struct thaw_op thaw_op_concat = {
     .type = "concat",
-    .summary = "maps one after the other along the channels",
+    .summary = "maps one after the other along an axis",
+    .attrs_size = sizeof(struct attrs),
     .inputs_min = 2,
     .inputs_max = THAW_OP_INPUTS_MAX,
     .parse = parse,

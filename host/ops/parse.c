@@ -1,5 +1,9 @@
 #include "ops/parse.h"
 
+#include <string.h>
+
+const char *const thaw_axis_names[THAW_AXIS_COUNT] = {"channels", "height", "width"};
+
 thaw_status thaw_op_parse_map(const thaw_yaml *node, const char *const *keys, size_t count,
                               const thaw_yaml **ret_map) {
     if (node && thaw_yaml_is_null(node))
@@ -32,4 +36,52 @@ thaw_status thaw_op_parse_require(const thaw_yaml *node, const thaw_yaml *map, c
     if (thaw_yaml_get(map, key))
         return THAW_OK;
     return thaw_yaml_fail(node, "'%s' is required", key);
+}
+
+thaw_status thaw_op_parse_axis(const thaw_yaml *map, enum thaw_axis *axis) {
+    const thaw_yaml *node = thaw_yaml_get(map, "axis");
+    size_t index;
+    if (!node)
+        return THAW_OK;
+    THAW_TRY(thaw_yaml_choice(node, thaw_axis_names, THAW_AXIS_COUNT, &index));
+    *axis = (enum thaw_axis)index;
+    return THAW_OK;
+}
+
+thaw_status thaw_op_parse_axes(const thaw_yaml *node, const thaw_yaml *map,
+                               bool ret_axes[THAW_AXIS_COUNT]) {
+    bool axes[THAW_AXIS_COUNT] = {false};
+    THAW_TRY(thaw_op_parse_require(node, map, "axes"));
+    const thaw_yaml *list = thaw_yaml_get(map, "axes");
+    THAW_TRY(thaw_yaml_expect(list, THAW_YAML_SEQUENCE, "'axes'"));
+    if (!list->count)
+        return thaw_yaml_fail(list, "'axes': expected at least one of channels, height, width");
+    for (size_t i = 0; i < list->count; i++) {
+        size_t axis;
+        THAW_TRY(thaw_yaml_choice(list->items[i], thaw_axis_names, THAW_AXIS_COUNT, &axis));
+        if (axes[axis])
+            return thaw_yaml_fail(list->items[i], "'axes': %s is named twice",
+                                  thaw_axis_names[axis]);
+        axes[axis] = true;
+    }
+    memcpy(ret_axes, axes, sizeof axes);
+    return THAW_OK;
+}
+
+thaw_status thaw_op_parse_list(const thaw_yaml *map, const char *key, size_t least, size_t most,
+                               int low, int high, int *ret_values, int *ret_count) {
+    const thaw_yaml *list = thaw_yaml_get(map, key);
+    *ret_count = 0;
+    if (!list)
+        return THAW_OK;
+    if (list->kind != THAW_YAML_SEQUENCE || list->count < least || list->count > most)
+        return thaw_yaml_fail(list, "'%s': expected a list of %zu to %zu numbers", key, least,
+                              most);
+    for (size_t i = 0; i < list->count; i++) {
+        int64_t value;
+        THAW_TRY(thaw_yaml_int(list->items[i], low, high, &value));
+        ret_values[i] = (int)value;
+    }
+    *ret_count = (int)list->count;
+    return THAW_OK;
 }

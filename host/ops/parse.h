@@ -12,6 +12,22 @@ thaw_status thaw_op_parse_map(const thaw_yaml *node, const char *const *keys, si
 thaw_status thaw_op_parse_pair(const thaw_yaml *map, const char *key, int low, int high,
                                int pair[2]);
 
+/* Axes of one image's content, and their names in YAML. */
+enum thaw_axis { THAW_AXIS_CHANNELS, THAW_AXIS_HEIGHT, THAW_AXIS_WIDTH, THAW_AXIS_COUNT };
+extern const char *const thaw_axis_names[THAW_AXIS_COUNT];
+
+/* `axis: height`; absent: *axis stays as it was. */
+thaw_status thaw_op_parse_axis(const thaw_yaml *map, enum thaw_axis *axis);
+
+/* `axes: [height, width]`, at least one and none twice: marks them. Fails at `node` when absent. */
+thaw_status thaw_op_parse_axes(const thaw_yaml *node, const thaw_yaml *map,
+                               bool ret_axes[THAW_AXIS_COUNT]);
+
+/* `key`: a list of `least` to `most` whole numbers, each from `low` to `high`. Absent: *ret_count
+ * is 0. */
+thaw_status thaw_op_parse_list(const thaw_yaml *map, const char *key, size_t least, size_t most,
+                               int low, int high, int *ret_values, int *ret_count);
+
 /* Fails when a required key is absent. */
 thaw_status thaw_op_parse_require(const thaw_yaml *node, const thaw_yaml *map, const char *key);
 

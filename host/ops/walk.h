@@ -60,4 +60,7 @@ static inline int thaw_layout_lanes(const struct thaw_layout *layout) {
 thaw_status thaw_walk_check_blocks(const struct thaw_layout *in, int input_count,
                                    const struct thaw_device_caps *caps);
 
+/* Fails when an image's content has more values than kernels count in an int, with room. */
+thaw_status thaw_walk_check_size(int64_t c, int64_t h, int64_t w);
+
 #endif
