@@ -1,7 +1,7 @@
 // Max pooling; the maths is in host/ops/maxpool.c. Backward gathers: each input pixel asks the windows that
 // contain it which tap has won.
 //
-//   -D  KH KW kernel, SH SW stride, PH PW padding above and to the left, DH DW dilation
+//   -D  KH KW kernel, SH SW stride, PT PL padding above and to the left, DH DW dilation
 //   winners [C/B][N][OH][OW][B]: the winning tap ky * KW + kx
 
 #if B == 1
@@ -27,11 +27,11 @@ kernel void maxpool_forward(global const float *x, global float *y, int x_h, int
             REAL best = (REAL)(-INFINITY);
             INDICES winner = (INDICES)(0);
             for (int ky = 0; ky < KH; ky++) {
-                const int iy = oy * SH - PH + ky * DH;
+                const int iy = oy * SH - PT + ky * DH;
                 if (iy < 0 || iy >= x_h)
                     continue;
                 for (int kx = 0; kx < KW; kx++) {
-                    const int ix = ox * SW - PW + kx * DW;
+                    const int ix = ox * SW - PL + kx * DW;
                     if (ix < 0 || ix >= x_w)
                         continue;
                     const REAL v = LOAD(map + iy * x_row + ix * B);
@@ -59,11 +59,11 @@ kernel void maxpool_backward(global const float *dy, global float *dx, int y_h, 
             if (accumulate)
                 sum = LOAD(q + ix * B);
             for (int ky = 0; ky < KH; ky++) {
-                const int sy = iy + PH - ky * DH, oy = sy / SH;
+                const int sy = iy + PT - ky * DH, oy = sy / SH;
                 if (sy < 0 || sy % SH != 0 || oy >= y_h)
                     continue;
                 for (int kx = 0; kx < KW; kx++) {
-                    const int sx = ix + PW - kx * DW, ox = sx / SW;
+                    const int sx = ix + PL - kx * DW, ox = sx / SW;
                     if (sx < 0 || sx % SW != 0 || ox >= y_w)
                         continue;
                     const INDICES winner = LOAD_WINNERS(won + (oy * y_w + ox) * B);

@@ -8,7 +8,7 @@
  * PyTorch.
  *
  * Attributes (pairs: a number or [vertical, horizontal]): kernel (required), stride (kernel), pad
- * (0), ceil_mode (false), count_include_pad (true). */
+ * (0; or [top, left, bottom, right]), ceil_mode (false), count_include_pad (true). */
 #include "ops/parse.h"
 #include "ops/pool.h"
 

@@ -7,7 +7,7 @@
  *   out       output channels (required, except with groups: depthwise: as many as the input has)
  *   kernel    pair (required)
  *   stride    pair (1);  dilation: pair (1)
- *   pad       a number, [v, h], [top, bottom, left, right], or `same`: TensorFlow's SAME,
+ *   pad       a number, [v, h], [top, left, bottom, right], or `same`: TensorFlow's SAME,
  *             ceil(n/s) outputs, with the larger half of an odd padding below and to the right (0)
  *   groups    a number, or `depthwise`: one for each input channel (1)
  *   bias      true or false (true) */
@@ -22,7 +22,7 @@
 struct attrs {
     int out; /* 0: as many as the input has */
     int kernel[2], stride[2], dilation[2];
-    int pad[4]; /* top, bottom, left, right */
+    int pad[4]; /* top, left, bottom, right */
     bool same;
     int groups; /* 0: depthwise */
     bool bias;
@@ -34,22 +34,7 @@ static thaw_status parse_pad(const thaw_yaml *map, struct attrs *attrs) {
         attrs->same = true;
         return THAW_OK;
     }
-    if (node && node->kind == THAW_YAML_SEQUENCE && node->count == 4) {
-        for (int i = 0; i < 4; i++) {
-            int64_t value = 0;
-            THAW_TRY(thaw_yaml_int(node->items[i], 0, EXTENT_MAX, &value));
-            attrs->pad[i] = (int)value;
-        }
-        return THAW_OK;
-    }
-    if (node && node->kind == THAW_YAML_SEQUENCE && node->count != 2)
-        return thaw_yaml_fail(node, "'pad': expected a number, [vertical, horizontal], [top, "
-                                    "bottom, left, right] or same");
-    int pair[2] = {0, 0};
-    THAW_TRY(thaw_op_parse_pair(map, "pad", 0, EXTENT_MAX, pair));
-    attrs->pad[0] = attrs->pad[1] = pair[0];
-    attrs->pad[2] = attrs->pad[3] = pair[1];
-    return THAW_OK;
+    return thaw_op_parse_pads(map, EXTENT_MAX, " or same", attrs->pad);
 }
 
 static thaw_status parse_groups(const thaw_yaml *map, struct attrs *attrs) {
@@ -92,8 +77,8 @@ static int out_size(const struct attrs *attrs, int axis, int size, int *ret_befo
         *ret_before = total > 0 ? (int)(total / 2) : 0;
         return out;
     }
-    *ret_before = attrs->pad[2 * axis];
-    int64_t room = (int64_t)size + attrs->pad[2 * axis] + attrs->pad[2 * axis + 1] - reach;
+    *ret_before = attrs->pad[axis];
+    int64_t room = (int64_t)size + attrs->pad[axis] + attrs->pad[axis + 2] - reach;
     return room < 0 ? 0 : (int)(room / stride) + 1;
 }
 
@@ -115,8 +100,8 @@ static thaw_status make_geometry(const struct attrs *attrs, const struct thaw_la
                          "a kernel of %d x %d (dilation %d x %d) does not fit into the padded map "
                          "of %d x %d",
                          attrs->kernel[0], attrs->kernel[1], attrs->dilation[0], attrs->dilation[1],
-                         in->h + attrs->pad[0] + attrs->pad[1],
-                         in->w + attrs->pad[2] + attrs->pad[3]);
+                         in->h + attrs->pad[0] + attrs->pad[2],
+                         in->w + attrs->pad[1] + attrs->pad[3]);
     g.y = thaw_layout_make(shape, caps->block, 0);
     g.w = thaw_conv_filter(out, in->c, attrs->kernel[0], attrs->kernel[1], groups, in->block, caps);
     g.stride_h = attrs->stride[0];

@@ -7,7 +7,7 @@
  * Saved: which tap won, 16 bits for each output.
  *
  * Attributes (pairs: a number or [vertical, horizontal]): kernel (required), stride (kernel), pad
- * (0), dilation (1), ceil_mode (false). */
+ * (0; or [top, left, bottom, right]), dilation (1), ceil_mode (false). */
 #include "ops/parse.h"
 #include "ops/pool.h"
 

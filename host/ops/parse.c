@@ -32,6 +32,30 @@ thaw_status thaw_op_parse_pair(const thaw_yaml *map, const char *key, int low, i
     return THAW_OK;
 }
 
+thaw_status thaw_op_parse_pads(const thaw_yaml *map, int high, const char *also, int pads[4]) {
+    const thaw_yaml *node = thaw_yaml_get(map, "pad");
+    if (!node)
+        return THAW_OK;
+    int64_t values[4] = {0, 0, 0, 0};
+    if (node->kind == THAW_YAML_SEQUENCE && node->count == 4) {
+        for (int i = 0; i < 4; i++)
+            THAW_TRY(thaw_yaml_int(node->items[i], 0, high, &values[i]));
+        for (int i = 0; i < 4; i++)
+            pads[i] = (int)values[i];
+        return THAW_OK;
+    }
+    if (node->kind == THAW_YAML_SEQUENCE && node->count != 2)
+        return thaw_yaml_fail(node,
+                              "'pad': expected a number, [vertical, horizontal], [top, left, "
+                              "bottom, right]%s",
+                              also);
+    int pair[2] = {0, 0};
+    THAW_TRY(thaw_op_parse_pair(map, "pad", 0, high, pair));
+    pads[THAW_PAD_TOP] = pads[THAW_PAD_BOTTOM] = pair[0];
+    pads[THAW_PAD_LEFT] = pads[THAW_PAD_RIGHT] = pair[1];
+    return THAW_OK;
+}
+
 thaw_status thaw_op_parse_require(const thaw_yaml *node, const thaw_yaml *map, const char *key) {
     if (thaw_yaml_get(map, key))
         return THAW_OK;

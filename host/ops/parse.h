@@ -28,6 +28,12 @@ thaw_status thaw_op_parse_axes(const thaw_yaml *node, const thaw_yaml *map,
 thaw_status thaw_op_parse_list(const thaw_yaml *map, const char *key, size_t least, size_t most,
                                int low, int high, int *ret_values, int *ret_count);
 
+/* `pad`: n, [vertical, horizontal] or [top, left, bottom, right] (ONNX's order), each from 0 to
+ * `high`; absent: *pads stay as they were. `also` ends the list of forms in an error: " or same".
+ */
+enum { THAW_PAD_TOP, THAW_PAD_LEFT, THAW_PAD_BOTTOM, THAW_PAD_RIGHT };
+thaw_status thaw_op_parse_pads(const thaw_yaml *map, int high, const char *also, int pads[4]);
+
 /* Fails when a required key is absent. */
 thaw_status thaw_op_parse_require(const thaw_yaml *node, const thaw_yaml *map, const char *key);
 

@@ -8,6 +8,11 @@
 
 #define EXTENT_MAX 255 /* of a kernel: a tap's number fits 16 bits */
 
+/* Pixels from a window's first tap to its last. */
+static int reach_of(const struct thaw_pool_window *window, int axis) {
+    return (window->kernel[axis] - 1) * window->dilation[axis] + 1;
+}
+
 thaw_status thaw_pool_parse(const thaw_yaml *node, const thaw_yaml *map,
                             struct thaw_pool_window *ret_window) {
     struct thaw_pool_window window = {.dilation = {1, 1}};
@@ -16,36 +21,35 @@ thaw_status thaw_pool_parse(const thaw_yaml *node, const thaw_yaml *map,
     window.stride[0] = window.kernel[0];
     window.stride[1] = window.kernel[1];
     THAW_TRY(thaw_op_parse_pair(map, "stride", 1, EXTENT_MAX, window.stride));
-    THAW_TRY(thaw_op_parse_pair(map, "pad", 0, EXTENT_MAX, window.pad));
+    THAW_TRY(thaw_op_parse_pads(map, EXTENT_MAX, "", window.pad));
     THAW_TRY(thaw_op_parse_pair(map, "dilation", 1, EXTENT_MAX, window.dilation));
     THAW_TRY(thaw_yaml_get_bool(map, "ceil_mode", &window.ceil_mode));
-    for (int axis = 0; axis < 2; axis++)
-        if (2 * window.pad[axis] > window.kernel[axis])
+    for (int i = 0; i < 4; i++)
+        if (window.pad[i] >= reach_of(&window, i % 2))
             return thaw_yaml_fail(thaw_yaml_get(map, "pad"),
-                                  "'pad': at most half the kernel, %d, found %d",
-                                  window.kernel[axis] / 2, window.pad[axis]);
+                                  "'pad': expected less than the %d pixels that the kernel spans, "
+                                  "found %d",
+                                  reach_of(&window, i % 2), window.pad[i]);
     *ret_window = window;
     return THAW_OK;
 }
 
 static int out_size(const struct thaw_pool_window *window, int axis, int size) {
-    int stride = window->stride[axis], pad = window->pad[axis];
-    int reach = (window->kernel[axis] - 1) * window->dilation[axis] + 1;
-    int room = size + 2 * pad - reach;
+    int stride = window->stride[axis], before = window->pad[axis];
+    int room = size + before + window->pad[axis + 2] - reach_of(window, axis);
     if (room < 0)
         return 0;
     int out = (room + (window->ceil_mode ? stride - 1 : 0)) / stride + 1;
-    return (out - 1) * stride >= size + pad ? out - 1 : out;
+    return (out - 1) * stride >= size + before ? out - 1 : out;
 }
 
 /* A dilated window can have all its taps in the padding. */
 static bool all_windows_see(const struct thaw_pool_window *window, int axis, int size, int out) {
     for (int o = 0; o < out; o++) {
-        int tap = o * window->stride[axis] - window->pad[axis];
+        int first = o * window->stride[axis] - window->pad[axis], tap = first;
         while (tap < 0)
             tap += window->dilation[axis];
-        int reach = (window->kernel[axis] - 1) * window->dilation[axis];
-        if (tap >= size || tap > o * window->stride[axis] - window->pad[axis] + reach)
+        if (tap >= size || tap >= first + reach_of(window, axis))
             return false;
     }
     return true;
@@ -58,8 +62,9 @@ thaw_status thaw_pool_infer(const struct thaw_pool_window *window, const struct 
     if (h < 1 || w < 1)
         return thaw_fail(THAW_ERROR_INPUT,
                          "a window of %d x %d does not fit into the padded map of %d x %d",
-                         window->kernel[0], window->kernel[1], in->h + 2 * window->pad[0],
-                         in->w + 2 * window->pad[1]);
+                         window->kernel[0], window->kernel[1],
+                         in->h + window->pad[THAW_PAD_TOP] + window->pad[THAW_PAD_BOTTOM],
+                         in->w + window->pad[THAW_PAD_LEFT] + window->pad[THAW_PAD_RIGHT]);
     if (!all_windows_see(window, 0, in->h, h) || !all_windows_see(window, 1, in->w, w))
         return thaw_fail(THAW_ERROR_INPUT, "a window has nothing but padding on a map of %d x %d",
                          in->h, in->w);
@@ -72,8 +77,10 @@ void thaw_pool_defines(struct thaw_defines *defines, const struct thaw_pool_wind
     thaw_define_int(defines, "KW", window->kernel[1]);
     thaw_define_int(defines, "SH", window->stride[0]);
     thaw_define_int(defines, "SW", window->stride[1]);
-    thaw_define_int(defines, "PH", window->pad[0]);
-    thaw_define_int(defines, "PW", window->pad[1]);
+    thaw_define_int(defines, "PT", window->pad[THAW_PAD_TOP]);
+    thaw_define_int(defines, "PL", window->pad[THAW_PAD_LEFT]);
+    thaw_define_int(defines, "PB", window->pad[THAW_PAD_BOTTOM]);
+    thaw_define_int(defines, "PR", window->pad[THAW_PAD_RIGHT]);
     thaw_define_int(defines, "DH", window->dilation[0]);
     thaw_define_int(defines, "DW", window->dilation[1]);
 }

@@ -10,7 +10,8 @@
 #include "support/conv_reference.h"
 #include "support/device.h"
 
-#define SAME (-1) /* padding as TensorFlow's "same": the odd pixel at the bottom and right */
+#define SAME (-1)   /* padding as TensorFlow's "same": the odd pixel at the bottom and right */
+#define UNEVEN (-2) /* as much, but all of it above and to the right */
 
 struct shape {
     int n, batch;   /* allocated and used images */
@@ -57,6 +58,13 @@ static const struct shape dense[] = {
     {1, 1, 16, 12, 9, 16, 7, 1, 2, 1, SAME, 1, 0},
     {1, 1, 16, 12, 12, 16, 2, 2, 2, 1, 0, 1, 0},
     {1, 1, 16, 12, 11, 16, 4, 4, 3, 1, SAME, 1, 0},
+    {2, 2, 32, 9, 10, 32, 3, 3, 1, 1, UNEVEN, 1, 0},
+    {2, 1, 17, 10, 9, 24, 3, 3, 2, 1, UNEVEN, 1, 1},
+    {1, 1, 16, 8, 9, 16, 5, 2, 1, 1, UNEVEN, 1, 0},
+    {1, 1, 8, 9, 9, 16, 3, 3, 1, 2, UNEVEN, 1, 0},
+    {1, 1, 20, 9, 9, 16, 1, 7, 1, 1, 3, 1, 0},
+    {1, 1, 20, 9, 9, 16, 7, 1, 1, 1, UNEVEN, 1, 0},
+    {2, 2, 3, 16, 15, 16, 3, 3, 2, 1, UNEVEN, 1, 0},
     /* the network's input */
     {2, 2, 3, 32, 32, 64, 7, 7, 2, 1, 3, 1, 0},
     {2, 1, 3, 28, 28, 32, 3, 3, 1, 1, 1, 1, 0},
@@ -84,6 +92,8 @@ static const struct shape grouped[] = {
     {2, 2, 17, 15, 15, 17, 3, 3, 2, 1, SAME, 17, 0},
     {2, 2, 24, 14, 14, 24, 3, 3, 2, 1, SAME, 24, 0},
     {2, 1, 80, 7, 7, 80, 5, 5, 1, 1, 2, 80, 0},
+    {2, 2, 24, 9, 8, 24, 3, 3, 1, 1, UNEVEN, 24, 0},
+    {2, 1, 17, 9, 8, 17, 5, 3, 2, 1, UNEVEN, 17, 0},
     {1, 1, 24, 14, 15, 24, 5, 5, 2, 1, SAME, 24, 1},
     {1, 1, 144, 1, 1, 144, 3, 3, 1, 1, 1, 144, 0},
     {2, 2, 112, 2, 3, 112, 5, 5, 1, 1, 2, 112, 0},
@@ -95,6 +105,7 @@ static const struct shape grouped[] = {
     {2, 2, 18, 9, 7, 12, 3, 3, 2, 1, SAME, 3, 0},
     {1, 1, 8, 6, 6, 24, 3, 3, 1, 1, 1, 8, 1},
     {1, 1, 40, 5, 5, 20, 1, 1, 1, 1, 0, 5, 0},
+    {1, 1, 8, 6, 7, 12, 3, 3, 2, 1, UNEVEN, 4, 0},
 };
 
 /* Allowed error: factor * 2^-24 * sqrt(K) * scale, K the terms of a sum and scale the size of their
@@ -114,15 +125,16 @@ static double tolerance(const char *candidate, double terms) {
     return factor * ldexp(1, -24) * sqrt(terms) * (1 + sqrt(terms) / 3);
 }
 
-static int out_size(int size, int kernel, const struct shape *s, int *ret_pad) {
+static int out_size(int size, int kernel, const struct shape *s, bool vertical, int *ret_pad) {
     int extent = (kernel - 1) * s->dilation + 1;
-    if (s->pad != SAME) {
+    if (s->pad >= 0) {
         *ret_pad = kernel == 1 ? 0 : s->pad;
         return (size + 2 * *ret_pad - extent) / s->stride + 1;
     }
     int out = (size + s->stride - 1) / s->stride;
     int total = (out - 1) * s->stride + extent - size;
-    *ret_pad = total > 0 ? total / 2 : 0;
+    total = total > 0 ? total : 0;
+    *ret_pad = s->pad == SAME ? total / 2 : vertical ? total : 0;
     return out;
 }
 
@@ -134,7 +146,8 @@ static struct thaw_conv_geometry geometry_of(const struct shape *s,
                                    .dilation_h = s->dilation,
                                    .dilation_w = s->dilation};
     int x_block = s->c < 4 && s->groups == 1 ? s->c : caps->block;
-    int h = out_size(s->h, s->kh, s, &g.pad_top), w = out_size(s->w, s->kw, s, &g.pad_left);
+    int h = out_size(s->h, s->kh, s, true, &g.pad_top);
+    int w = out_size(s->w, s->kw, s, false, &g.pad_left);
     g.x = thaw_layout_make((struct thaw_shape){s->n, s->c, s->h, s->w}, x_block, 0);
     g.y = thaw_layout_make((struct thaw_shape){s->n, s->o, h, w}, caps->block, 0);
     g.w = thaw_conv_filter(s->o, s->c, s->kh, s->kw, s->groups, x_block, caps);

@@ -26,6 +26,7 @@ static void test_global(void **state) {
 struct window {
     int kernel[2], stride[2], pad[2], dilation[2];
     bool outside_counts; /* average: padding counts */
+    int after[2];        /* average: padding below and to the right */
 };
 
 static int smaller(int a, int b) {
@@ -57,8 +58,8 @@ static void average(const struct op_test *test, const struct op_map *in,
     for (int i = 0; i < op_map_count(out); i++) {
         int ox = i % out->w, oy = i / out->w % out->h, map = i / (out->w * out->h);
         int top = oy * w->stride[0] - w->pad[0], left = ox * w->stride[1] - w->pad[1];
-        int bottom = smaller(top + w->kernel[0], in->h + w->pad[0]);
-        int right = smaller(left + w->kernel[1], in->w + w->pad[1]);
+        int bottom = smaller(top + w->kernel[0], in->h + w->after[0]);
+        int right = smaller(left + w->kernel[1], in->w + w->after[1]);
         int inside = 0;
         double sum = 0;
         for (int y = top; y < bottom; y++)
@@ -97,24 +98,43 @@ static void test_maxpool(void **state) {
         3);
     run("maxpool", "{kernel: 3, stride: 1, pad: 1, dilation: 2}", (struct thaw_shape){1, 3, 7, 6},
         (struct window){{3, 3}, {1, 1}, {1, 1}, {2, 2}, false}, 5, 4);
+    run("maxpool", "{kernel: 3, stride: 2, pad: [2, 0, 0, 1]}", (struct thaw_shape){2, 17, 6, 7},
+        (struct window){{3, 3}, {2, 2}, {2, 0}, {1, 1}, false}, 3, 3);
+    run("maxpool",
+        "{kernel: 2, stride: [3, 2], dilation: [2, 1], pad: [0, 1, 2, 0], "
+        "ceil_mode: true}",
+        (struct thaw_shape){2, 4, 7, 6}, (struct window){{2, 2}, {3, 2}, {0, 1}, {2, 1}, false}, 3,
+        4);
+    /* the third column of windows would begin behind the map */
+    run("maxpool", "{kernel: 1, stride: 2, ceil_mode: true}", (struct thaw_shape){1, 4, 4, 4},
+        (struct window){{1, 1}, {2, 2}, {0, 0}, {1, 1}, false}, 2, 2);
 }
 
 /* PyTorch: of the windows that ceil_mode adds, one that starts behind the map is dropped. */
 static void test_avgpool(void **state) {
     (void)state;
     run("avgpool", "{kernel: 2}", (struct thaw_shape){2, 18, 6, 5},
-        (struct window){{2, 2}, {2, 2}, {0, 0}, {1, 1}, true}, 3, 2);
+        (struct window){{2, 2}, {2, 2}, {0, 0}, {1, 1}, true, {0, 0}}, 3, 2);
     run("avgpool", "{kernel: 3, stride: 2, pad: 1}", (struct thaw_shape){2, 5, 8, 7},
-        (struct window){{3, 3}, {2, 2}, {1, 1}, {1, 1}, true}, 4, 4);
+        (struct window){{3, 3}, {2, 2}, {1, 1}, {1, 1}, true, {1, 1}}, 4, 4);
     run("avgpool", "{kernel: 3, stride: 2, pad: 1, ceil_mode: true}",
-        (struct thaw_shape){2, 5, 8, 7}, (struct window){{3, 3}, {2, 2}, {1, 1}, {1, 1}, true}, 5,
-        4);
+        (struct thaw_shape){2, 5, 8, 7},
+        (struct window){{3, 3}, {2, 2}, {1, 1}, {1, 1}, true, {1, 1}}, 5, 4);
     run("avgpool", "{kernel: 3, stride: 2, pad: 1, ceil_mode: true, count_include_pad: false}",
-        (struct thaw_shape){2, 5, 8, 7}, (struct window){{3, 3}, {2, 2}, {1, 1}, {1, 1}, false}, 5,
-        4);
+        (struct thaw_shape){2, 5, 8, 7},
+        (struct window){{3, 3}, {2, 2}, {1, 1}, {1, 1}, false, {1, 1}}, 5, 4);
     run("avgpool", "{kernel: 2, stride: 3, pad: 1, ceil_mode: true}",
-        (struct thaw_shape){1, 16, 5, 6}, (struct window){{2, 2}, {3, 3}, {1, 1}, {1, 1}, true}, 2,
-        3);
+        (struct thaw_shape){1, 16, 5, 6},
+        (struct window){{2, 2}, {3, 3}, {1, 1}, {1, 1}, true, {1, 1}}, 2, 3);
+    /* ONNX's order of pads: top, left, bottom, right */
+    run("avgpool", "{kernel: 3, stride: 2, pad: [2, 0, 1, 2]}", (struct thaw_shape){2, 5, 6, 7},
+        (struct window){{3, 3}, {2, 2}, {2, 0}, {1, 1}, true, {1, 2}}, 4, 4);
+    run("avgpool", "{kernel: [3, 2], stride: 2, pad: [0, 1, 2, 0], ceil_mode: true}",
+        (struct thaw_shape){2, 18, 6, 6},
+        (struct window){{3, 2}, {2, 2}, {0, 1}, {1, 1}, true, {2, 0}}, 3, 4);
+    run("avgpool", "{kernel: 3, stride: 1, pad: [2, 1, 2, 0], count_include_pad: false}",
+        (struct thaw_shape){1, 3, 5, 4},
+        (struct window){{3, 3}, {1, 1}, {2, 1}, {1, 1}, false, {2, 0}}, 7, 3);
 }
 
 static void adaptive(const struct op_test *test, const struct op_map *in,
@@ -195,7 +215,10 @@ static void test_errors(void **state) {
     op_parse_fails("maxpool", NULL, "'kernel' is required");
     op_parse_fails("maxpool", "{kernel: 2, strid: 1}", "nearest: 'stride'");
     op_parse_fails("maxpool", "{kernel: 2, ceil_mode: 1}", "true or false");
-    op_parse_fails("maxpool", "{kernel: 3, pad: 2}", "attrs:1:18: 'pad': at most half the kernel");
+    op_parse_fails("maxpool", "{kernel: 3, pad: 3}", "attrs:1:18: 'pad': expected less than the 3");
+    op_parse_fails("maxpool", "{kernel: 2, dilation: 2, pad: [0, 2, 0, 3]}", "found 3");
+    op_parse_fails("avgpool", "{kernel: 3, pad: [1, 2, 3]}", "[top, left, bottom, right]");
+    op_parse_fails("avgpool", "{kernel: 3, pad: [0, 0, -1, 0]}", "from 0 to");
     op_parse_fails("avgpool", "{kernel: 3, dilation: 2}", "unknown key 'dilation'");
     op_parse_fails("avgpool", "{kernel: 300}", "from 1 to 255");
     op_parse_fails("adaptive_avgpool", "{}", "'out' is required");
