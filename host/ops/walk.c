@@ -4,7 +4,6 @@
 #define FLAT_MAP_FLOATS 16384 /* larger maps stay rows, for parallelism */
 #define PIXELS_PER_GROUP 4096
 #define GROUP_MAX 64
-#define VALUES_MAX (1 << 28)
 
 static int clamp_int(int value, int low, int high) {
     return value < low ? low : value > high ? high : value;
@@ -75,10 +74,10 @@ thaw_status thaw_walk_check_blocks(const struct thaw_layout *in, int input_count
 }
 
 thaw_status thaw_walk_check_size(int64_t c, int64_t h, int64_t w) {
-    if (c > VALUES_MAX || h > VALUES_MAX || w > VALUES_MAX || c * h > VALUES_MAX ||
-        c * h * w > VALUES_MAX)
+    if (c > THAW_OP_VALUES_MAX || h > THAW_OP_VALUES_MAX || w > THAW_OP_VALUES_MAX ||
+        c * h > THAW_OP_VALUES_MAX || c * h * w > THAW_OP_VALUES_MAX)
         return thaw_fail(THAW_ERROR_UNSUPPORTED,
                          "%lld x %lld x %lld values are more than %d (channels, height, width)",
-                         (long long)c, (long long)h, (long long)w, VALUES_MAX);
+                         (long long)c, (long long)h, (long long)w, THAW_OP_VALUES_MAX);
     return THAW_OK;
 }

@@ -61,6 +61,7 @@ thaw_status thaw_walk_check_blocks(const struct thaw_layout *in, int input_count
                                    const struct thaw_device_caps *caps);
 
 /* Fails when an image's content has more values than kernels count in an int, with room. */
+#define THAW_OP_VALUES_MAX (1 << 28)
 thaw_status thaw_walk_check_size(int64_t c, int64_t h, int64_t w);
 
 #endif

@@ -1,0 +1,95 @@
+/* Ops that take maps apart and rearrange them: slice. */
+#include "support/op_harness.h"
+
+/* ---- slice ---------------------------------------------------------------------------------- */
+
+/* y[i] = x[begin + i step] on each axis. */
+struct ranges {
+    int begin[3], step[3];
+};
+
+static void sliced(const struct op_test *test, const struct op_map *in, const struct op_map *params,
+                   struct op_map *out) {
+    const struct ranges *r = test->user;
+    (void)params;
+    for (int n = 0; n < out->n; n++)
+        for (int c = 0; c < out->c; c++)
+            for (int y = 0; y < out->h; y++)
+                for (int x = 0; x < out->w; x++)
+                    *op_at(out, n, c, y, x) =
+                        *op_at(in, n, r->begin[0] + c * r->step[0], r->begin[1] + y * r->step[1],
+                               r->begin[2] + x * r->step[2]);
+}
+
+static void slice(const char *attrs, struct thaw_shape in, struct ranges ranges,
+                  struct thaw_shape out) {
+    struct op_test test = {
+        .op = "slice", .attrs = attrs, .in = {in}, .reference = sliced, .user = &ranges};
+    struct thaw_op_spec spec = op_infer(&test, 16);
+    assert_memory_equal(&spec.out, &out, sizeof out);
+    op_test_run(&test);
+}
+
+/* Ranges of channels that begin and end at a block's edge and inside of one. */
+static void test_slice_channels(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 37, 3, 5};
+    slice("{channels: [0, 16]}", in, (struct ranges){{0, 0, 0}, {1, 1, 1}},
+          (struct thaw_shape){2, 16, 3, 5});
+    slice("{channels: [16, null]}", in, (struct ranges){{16, 0, 0}, {1, 1, 1}},
+          (struct thaw_shape){2, 21, 3, 5});
+    slice("{channels: [13, 29, 1]}", in, (struct ranges){{13, 0, 0}, {1, 1, 1}},
+          (struct thaw_shape){2, 16, 3, 5});
+    slice("{channels: [1, 36, 3]}", in, (struct ranges){{1, 0, 0}, {3, 1, 1}},
+          (struct thaw_shape){2, 12, 3, 5});
+    slice("{channels: [-2, null, -5]}", in, (struct ranges){{35, 0, 0}, {-5, 1, 1}},
+          (struct thaw_shape){2, 8, 3, 5});
+    slice("{channels: [36, 19, -1]}", in, (struct ranges){{36, 0, 0}, {-1, 1, 1}},
+          (struct thaw_shape){2, 17, 3, 5});
+    slice(NULL, in, (struct ranges){{0, 0, 0}, {1, 1, 1}}, in);
+}
+
+static void test_slice_maps(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 18, 7, 6};
+    slice("{height: [1, -1]}", in, (struct ranges){{0, 1, 0}, {1, 1, 1}},
+          (struct thaw_shape){2, 18, 5, 6});
+    slice("{width: [2, 3]}", in, (struct ranges){{0, 0, 2}, {1, 1, 1}},
+          (struct thaw_shape){2, 18, 7, 1});
+    slice("{height: [0, null, 2], width: [1, null, 2]}", in, (struct ranges){{0, 0, 1}, {1, 2, 2}},
+          (struct thaw_shape){2, 18, 4, 3});
+    slice("{height: [null, null, -1], width: [null, null, -1]}", in,
+          (struct ranges){{0, 6, 5}, {1, -1, -1}}, in);
+    slice("{channels: [17, 2, -2], height: [6, 0, -3], width: [-6, 4]}", in,
+          (struct ranges){{17, 6, 0}, {-2, -3, 1}}, (struct thaw_shape){2, 8, 2, 4});
+}
+
+static void slice_fails(const char *attrs, const char *part) {
+    struct op_test test = {.op = "slice", .attrs = attrs, .in = {{1, 8, 5, 6}}};
+    op_infer_fails(&test, THAW_ERROR_INPUT, part);
+}
+
+static void test_slice_errors(void **state) {
+    (void)state;
+    op_parse_fails("slice", "{chanels: [0, 1]}", "nearest: 'channels'");
+    op_parse_fails("slice", "{channels: 3}", "expected [begin, end] or [begin, end, step]");
+    op_parse_fails("slice", "{channels: [1, 2, 3, 4]}", "[begin, end, step]");
+    op_parse_fails("slice", "{width: [0, 4, 0]}", "attrs:1:16: 'width': a step of 0");
+    op_parse_fails("slice", "{width: [0, 1.5]}", "an integer");
+    op_parse_fails("slice", "{width: [0, 4, null]}", "an integer");
+    slice_fails("{channels: [0, 9]}", "the range of channels leaves the input, which has 8");
+    slice_fails("{channels: [8, null]}", "leaves the input");
+    slice_fails("{height: [-6, null]}", "the range of height leaves the input, which has 5");
+    slice_fails("{height: [3, 3]}", "is empty: from 3 to 3 by 1");
+    slice_fails("{width: [1, 4, -1]}", "the range of width is empty");
+    slice_fails("{width: [2147483647, -2147483647]}", "leaves the input");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_slice_channels),
+        cmocka_unit_test(test_slice_maps),
+        cmocka_unit_test(test_slice_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
