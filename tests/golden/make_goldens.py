@@ -159,6 +159,98 @@ class EfficientNetLite0(nn.Module):
         return self.classifier(x.mean((2, 3)))
 
 
+# ---- MobileNetV1, DarkNet ------------------------------------------------------------------------------------
+
+
+class MobileNetV1(nn.Module):
+    """Names of timm's mobilenetv1_100."""
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.conv_dw = nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False)
+            self.bn1 = nn.BatchNorm2d(inputs)
+            self.conv_pw, self.bn2 = nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+
+        def forward(self, x):
+            return F.relu6(self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(x))))))
+
+    def __init__(self):
+        super().__init__()
+        self.conv_stem, self.bn1 = nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32)
+        stages, channels = [], 32
+        for outputs, repeats in ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2)):
+            stage = []
+            for index in range(repeats):
+                stage.append(self.Block(channels, outputs, 2 if index == 0 and outputs > 64 else 1))
+                channels = outputs
+            stages.append(nn.Sequential(*stage))
+        self.blocks = nn.Sequential(*stages)
+        self.classifier = nn.Linear(1024, CLASSES)
+
+    def forward(self, x):
+        return self.classifier(self.blocks(F.relu6(self.bn1(self.conv_stem(x)))).mean((2, 3)))
+
+
+class DarkUnit(nn.Module):
+    def __init__(self, inputs, outputs, kernel=3, stride=1):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs, eps=1e-5)
+
+    def forward(self, x):
+        return F.leaky_relu(self.bn(self.conv(x)), 0.1)
+
+
+class DarkNet19(nn.Module):
+    """Darknet's darknet19.cfg: the classifier is a convolution, averaged after it."""
+
+    LAYERS = (32, "max", 64, "max", 128, -64, 128, "max", 256, -128, 256, "max", 512, -256, 512, -256, 512, "max",
+              1024, -512, 1024, -512, 1024)  # negative: a 1x1 convolution
+
+    def __init__(self):
+        super().__init__()
+        inputs, self.order = 3, []
+        for layer in self.LAYERS:
+            if layer != "max":
+                name = f"conv{sum(n != 'max' for n in self.order) + 1}"
+                setattr(self, name, DarkUnit(inputs, abs(layer), 3 if layer > 0 else 1))
+                inputs = abs(layer)
+            self.order.append(layer if layer == "max" else name)
+        self.conv19 = nn.Conv2d(inputs, CLASSES, 1)
+
+    def forward(self, x):
+        for name in self.order:
+            x = F.max_pool2d(x, 2, 2) if name == "max" else getattr(self, name)(x)
+        return self.conv19(x).mean((2, 3))
+
+
+class DarkNet53(nn.Module):
+    """Darknet's darknet53.cfg."""
+
+    STAGES = ((64, 1), (128, 2), (256, 8), (512, 8), (1024, 4))
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, number = DarkUnit(3, 32), 1
+        for width, repeats in self.STAGES:
+            units = [DarkUnit(width // 2, width, 3, 2)]
+            for _ in range(repeats):
+                units += [DarkUnit(width, width // 2, 1), DarkUnit(width // 2, width)]
+            for unit in units:
+                number += 1
+                setattr(self, f"conv{number}", unit)
+        self.conv53 = nn.Conv2d(1024, CLASSES, 1)
+
+    def forward(self, x):
+        x, number = self.conv1(x), 2
+        for _, repeats in self.STAGES:
+            x, number = getattr(self, f"conv{number}")(x), number + 1
+            for _ in range(repeats):
+                x, number = x + getattr(self, f"conv{number + 1}")(getattr(self, f"conv{number}")(x)), number + 2
+        return self.conv53(x.mean((2, 3), keepdim=True)).flatten(1)
+
+
 # ---- the networks -----------------------------------------------------------------------------------
 
 
@@ -213,10 +305,13 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
     "regnet_y_400mf": (lambda: torchvision.models.regnet_y_400mf(num_classes=CLASSES), 64, 0.0001, []),
     "mnasnet1_0": (mnasnet, 64, 0.0005, ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
     "resnext50_32x4d": (lambda: torchvision.models.resnext50_32x4d(num_classes=CLASSES), 64, 0.0002, []),
+    "mobilenet_v1": (MobileNetV1, 64, 0.002, []),
+    "darknet19": (DarkNet19, 64, 0.0005, []),
+    "darknet53": (DarkNet53, 64, 0.0001, []),
     "wide_resnet50_2": (lambda: torchvision.models.wide_resnet50_2(num_classes=CLASSES), 64, 0.0002, []),
 }
-FEWER_SAMPLES = {"densenet121", "efficientnet_b0", "googlenet", "mnasnet1_0", "mobilenet_v3_small", "regnet_y_400mf",
-                 "resnext50_32x4d", "wide_resnet50_2"}
+FEWER_SAMPLES = {"darknet19", "darknet53", "densenet121", "efficientnet_b0", "googlenet", "mnasnet1_0", "mobilenet_v1",
+                 "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d", "wide_resnet50_2"}
 
 
 # ---- what they compute ------------------------------------------------------------------------------
