@@ -99,8 +99,10 @@ thaw_status thaw_op_parse_list(const thaw_yaml *map, const char *key, size_t lea
     if (!list)
         return THAW_OK;
     if (list->kind != THAW_YAML_SEQUENCE || list->count < least || list->count > most)
-        return thaw_yaml_fail(list, "'%s': expected a list of %zu to %zu numbers", key, least,
-                              most);
+        return least == most
+                   ? thaw_yaml_fail(list, "'%s': expected a list of %zu numbers", key, least)
+                   : thaw_yaml_fail(list, "'%s': expected a list of %zu to %zu numbers", key, least,
+                                    most);
     for (size_t i = 0; i < list->count; i++) {
         int64_t value;
         THAW_TRY(thaw_yaml_int(list->items[i], low, high, &value));

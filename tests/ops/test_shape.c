@@ -1,4 +1,4 @@
-/* Ops that take maps apart and rearrange them: slice. */
+/* Ops that take maps apart and rearrange them: slice, pad. */
 #include "support/op_harness.h"
 
 /* ---- slice ---------------------------------------------------------------------------------- */
@@ -85,11 +85,99 @@ static void test_slice_errors(void **state) {
     slice_fails("{width: [2147483647, -2147483647]}", "leaves the input");
 }
 
+/* ---- pad ------------------------------------------------------------------------------------ */
+
+struct padding {
+    char mode; /* c, r, e */
+    int before[3];
+    double value;
+};
+
+/* The place of `size` that place `o` behind `before` more shows; -1: none. */
+static int shown(const struct padding *p, int axis, int o, int size) {
+    int i = o - p->before[axis];
+    if (p->mode == 'c')
+        return i >= 0 && i < size ? i : -1;
+    if (p->mode == 'e')
+        return i < 0 ? 0 : i >= size ? size - 1 : i;
+    while (i < 0 || i >= size)
+        i = i < 0 ? -i : 2 * (size - 1) - i;
+    return i;
+}
+
+static void padded(const struct op_test *test, const struct op_map *in, const struct op_map *params,
+                   struct op_map *out) {
+    const struct padding *p = test->user;
+    (void)params;
+    for (int n = 0; n < out->n; n++)
+        for (int c = 0; c < out->c; c++)
+            for (int y = 0; y < out->h; y++)
+                for (int x = 0; x < out->w; x++) {
+                    int from[] = {shown(p, 0, c, in->c), shown(p, 1, y, in->h),
+                                  shown(p, 2, x, in->w)};
+                    bool none = from[0] < 0 || from[1] < 0 || from[2] < 0;
+                    *op_at(out, n, c, y, x) =
+                        none ? p->value : *op_at(in, n, from[0], from[1], from[2]);
+                }
+}
+
+static void pad(const char *attrs, struct thaw_shape in, struct padding padding,
+                struct thaw_shape out) {
+    struct op_test test = {
+        .op = "pad", .attrs = attrs, .in = {in}, .reference = padded, .user = &padding};
+    struct thaw_op_spec spec = op_infer(&test, 16);
+    assert_memory_equal(&spec.out, &out, sizeof out);
+    op_test_run(&test);
+}
+
+static void test_pad(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 18, 4, 3};
+    pad("{height: [1, 2], width: [0, 1], value: -1.5}", in, (struct padding){'c', {0, 1, 0}, -1.5},
+        (struct thaw_shape){2, 18, 7, 4});
+    pad("{channels: [3, 15]}", in, (struct padding){'c', {3, 0, 0}, 0},
+        (struct thaw_shape){2, 36, 4, 3});
+    pad("{channels: [16, 1], width: [2, 0], value: 2, mode: constant}", in,
+        (struct padding){'c', {16, 0, 2}, 2}, (struct thaw_shape){2, 35, 4, 5});
+    pad(NULL, in, (struct padding){'c', {0, 0, 0}, 0}, in);
+}
+
+static void test_pad_repeats(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 18, 4, 3}, small = {2, 3, 2, 3}, one = {2, 5, 1, 1};
+    pad("{height: [3, 1], width: [2, 2], mode: reflect}", in, (struct padding){'r', {0, 3, 2}, 0},
+        (struct thaw_shape){2, 18, 8, 7});
+    pad("{channels: [2, 1], height: [1, 1], mode: reflect}", small,
+        (struct padding){'r', {2, 1, 0}, 0}, (struct thaw_shape){2, 6, 4, 3});
+    pad("{height: [3, 1], width: [0, 5], mode: edge}", in, (struct padding){'e', {0, 3, 0}, 0},
+        (struct thaw_shape){2, 18, 8, 8});
+    pad("{channels: [4, 17], width: [1, 1], mode: edge}", small,
+        (struct padding){'e', {4, 0, 1}, 0}, (struct thaw_shape){2, 24, 2, 5});
+    pad("{height: [1, 2], width: [2, 0], mode: edge}", one, (struct padding){'e', {0, 1, 2}, 0},
+        (struct thaw_shape){2, 5, 4, 3});
+}
+
+static void test_pad_errors(void **state) {
+    (void)state;
+    op_parse_fails("pad", "{heigth: [0, 1]}", "nearest: 'height'");
+    op_parse_fails("pad", "{height: 1}", "'height': expected a list of 2 numbers");
+    op_parse_fails("pad", "{height: [1, 2, 3]}", "expected a list of 2 numbers");
+    op_parse_fails("pad", "{height: [-1, 0]}", "attrs:1:11: expected an integer from 0");
+    op_parse_fails("pad", "{mode: wrap}", "one of: constant, reflect, edge");
+    op_parse_fails("pad", "{mode: edge, value: 1}", "goes with mode constant alone");
+    op_parse_fails("pad", "{value: x}", "a number");
+    struct op_test far = {
+        .op = "pad", .attrs = "{width: [1, 6], mode: reflect}", .in = {{1, 8, 5, 6}}};
+    op_infer_fails(&far, THAW_ERROR_INPUT, "width of 6 can be reflected by at most 5, not by 6");
+    struct op_test huge = {.op = "pad", .attrs = "{width: [0, 200000000]}", .in = {{1, 8, 5, 6}}};
+    op_infer_fails(&huge, THAW_ERROR_UNSUPPORTED, "are more than");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slice_channels),
-        cmocka_unit_test(test_slice_maps),
-        cmocka_unit_test(test_slice_errors),
+        cmocka_unit_test(test_slice_channels), cmocka_unit_test(test_slice_maps),
+        cmocka_unit_test(test_slice_errors),   cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_pad_repeats),    cmocka_unit_test(test_pad_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
