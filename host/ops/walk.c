@@ -69,7 +69,8 @@ thaw_status thaw_walk_check_blocks(const struct thaw_layout *in, int input_count
     for (int i = 0; i < input_count; i++)
         if (in[i].block != caps->block)
             return thaw_fail(THAW_ERROR_UNSUPPORTED,
-                             "reads the network's image, which only conv and linear can do");
+                             "reads the network's image, which only conv, linear, flatten and "
+                             "rearrange can do: put `rearrange` between");
     return THAW_OK;
 }
 

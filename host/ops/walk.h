@@ -55,8 +55,8 @@ static inline int thaw_layout_lanes(const struct thaw_layout *layout) {
     return thaw_layout_blocks(layout) * layout->block;
 }
 
-/* Fails unless all inputs have the device's channel block: only convolutions and linear layers read
- * the network's image, whose block is its number of channels. */
+/* Fails unless all inputs have the device's channel block: only convolutions, linear layers and
+ * rearrange read the network's image, whose block is its number of channels. */
 thaw_status thaw_walk_check_blocks(const struct thaw_layout *in, int input_count,
                                    const struct thaw_device_caps *caps);
 

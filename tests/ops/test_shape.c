@@ -1,4 +1,5 @@
-/* Ops that take maps apart and rearrange them: slice, pad. */
+/* Ops that take maps apart and rearrange them: slice, pad,
+ * rearrange. */
 #include "support/op_harness.h"
 
 /* ---- slice ---------------------------------------------------------------------------------- */
@@ -173,11 +174,135 @@ static void test_pad_errors(void **state) {
     op_infer_fails(&huge, THAW_ERROR_UNSUPPORTED, "are more than");
 }
 
+/* ---- rearrange ------------------------------------------------------------------------------ */
+
+struct view {
+    int dims, size[6], order[6];
+};
+
+static void rearranged(const struct op_test *test, const struct op_map *in,
+                       const struct op_map *params, struct op_map *out) {
+    const struct view *view = test->user;
+    int count = out->c * out->h * out->w;
+    (void)params;
+    for (int n = 0; n < out->n; n++)
+        for (int k = 0; k < count; k++) {
+            int digits[6], rest = k, from = 0;
+            for (int i = view->dims - 1; i >= 0; i--) {
+                digits[view->order[i]] = rest % view->size[view->order[i]];
+                rest /= view->size[view->order[i]];
+            }
+            for (int i = 0; i < view->dims; i++)
+                from = from * view->size[i] + digits[i];
+            out->data[n * count + k] = in->data[n * count + from];
+        }
+}
+
+static void rearrange(const char *attrs, struct thaw_shape in, struct view view,
+                      struct thaw_shape out) {
+    struct op_test test = {
+        .op = "rearrange", .attrs = attrs, .in = {in}, .reference = rearranged, .user = &view};
+    struct thaw_op_spec spec = op_infer(&test, 16);
+    assert_memory_equal(&spec.out, &out, sizeof out);
+    assert_false(spec.alias);
+    op_test_run(&test);
+}
+
+static void test_reshape(void **state) {
+    (void)state;
+    const struct view same = {1, {1}, {0}};
+    struct view whole = same;
+    whole.size[0] = 18 * 4 * 3;
+    const struct thaw_shape in = {2, 18, 4, 3};
+    rearrange("{out: [216, 1, 1]}", in, whole, (struct thaw_shape){2, 216, 1, 1});
+    rearrange("{out: [1, -1, 3]}", in, whole, (struct thaw_shape){2, 1, 72, 3});
+    rearrange("{view: [3, 72], out: [8, 9, 3]}", in, whole, (struct thaw_shape){2, 8, 9, 3});
+    rearrange("{out: [18, 3, 4]}", in, whole, (struct thaw_shape){2, 18, 3, 4});
+    rearrange("{out: [36, 2, 3]}", (struct thaw_shape){2, 216, 1, 1}, whole,
+              (struct thaw_shape){2, 36, 2, 3});
+}
+
+static void test_transpose(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 18, 4, 3};
+    rearrange("{order: [1, 2, 0], out: [4, 3, 18]}", in, (struct view){3, {18, 4, 3}, {1, 2, 0}},
+              (struct thaw_shape){2, 4, 3, 18});
+    rearrange("{order: [2, 0, 1], out: [3, 18, 4]}", in, (struct view){3, {18, 4, 3}, {2, 0, 1}},
+              (struct thaw_shape){2, 3, 18, 4});
+    rearrange("{order: [0, 2, 1], out: [18, 3, 4]}", in, (struct view){3, {18, 4, 3}, {0, 2, 1}},
+              (struct thaw_shape){2, 18, 3, 4});
+    rearrange("{order: [2, 1, 0], out: [-1, 4, 18]}", in, (struct view){3, {18, 4, 3}, {2, 1, 0}},
+              (struct thaw_shape){2, 3, 4, 18});
+}
+
+/* Channel shuffle and pixel shuffle, with channels that are no multiple of the block. */
+static void test_shuffle(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 58, 3, 5}, deep = {2, 20, 2, 3}, wide = {2, 5, 4, 6};
+    rearrange("{view: [2, -1, 15], order: [1, 0, 2]}", in, (struct view){3, {2, 29, 15}, {1, 0, 2}},
+              in);
+    rearrange("{view: [29, 2, -1], order: [1, 0, 2], out: [58, 3, 5]}", in,
+              (struct view){3, {29, 2, 15}, {1, 0, 2}}, in);
+    rearrange("{view: [5, 2, 2, 2, 3], order: [0, 3, 1, 4, 2], out: [5, 4, 6]}", deep,
+              (struct view){5, {5, 2, 2, 2, 3}, {0, 3, 1, 4, 2}}, wide);
+    rearrange("{view: [5, 2, 2, 3, 2], order: [2, 4, 0, 1, 3], out: [20, 2, 3]}", wide,
+              (struct view){5, {5, 2, 2, 3, 2}, {2, 4, 0, 1, 3}}, deep);
+    rearrange("{view: [2, 3, 1, 2, 2, 5], order: [5, 4, 3, 2, 1, 0], out: [5, 4, 6]}", wide,
+              (struct view){6, {2, 3, 1, 2, 2, 5}, {5, 4, 3, 2, 1, 0}}, wide);
+}
+
+/* What changes nothing costs nothing, but for the image, whose layout is another. */
+static void test_identity(void **state) {
+    (void)state;
+    struct view whole = {1, {3 * 4 * 5}, {0}};
+    struct op_test test = {.op = "rearrange",
+                           .attrs = "{view: [3, 2, 10], order: [0, 1, 2]}",
+                           .in = {{2, 3, 4, 5}},
+                           .forward_only = true,
+                           .reference = rearranged,
+                           .user = &whole};
+    assert_true(op_infer(&test, 16).alias);
+    assert_true(op_infer(&test, 1).alias);
+    op_test_run(&test);
+    test.image = true;
+    assert_false(op_infer(&test, 16).alias);
+    op_test_run(&test);
+    test.attrs = "{order: [1, 2, 0], out: [4, 5, 3]}";
+    test.user = &(struct view){3, {3, 4, 5}, {1, 2, 0}};
+    op_test_run(&test);
+}
+
+static void rearrange_fails(const char *attrs, const char *part) {
+    struct op_test test = {.op = "rearrange", .attrs = attrs, .in = {{1, 8, 5, 6}}};
+    op_infer_fails(&test, THAW_ERROR_INPUT, part);
+}
+
+static void test_rearrange_errors(void **state) {
+    (void)state;
+    op_parse_fails("rearrange", "{veiw: [1, 2]}", "nearest: 'view'");
+    op_parse_fails("rearrange", "{view: 3}", "'view': expected a list of 1 to 6 numbers");
+    op_parse_fails("rearrange", "{view: [1, 2, 3, 4, 5, 6, 7]}", "1 to 6 numbers");
+    op_parse_fails("rearrange", "{view: [0, 2]}", "attrs:1:9: 'view': a size is at least 1");
+    op_parse_fails("rearrange", "{view: [-1, 2, -1]}", "only one size can be -1");
+    op_parse_fails("rearrange", "{out: [1, 2]}", "'out': expected a list of 3 numbers");
+    op_parse_fails("rearrange", "{order: [0, 1]}", "'order': expected a list of 3 numbers");
+    op_parse_fails("rearrange", "{view: [2, 4], order: [0, 2]}", "an integer from 0 to 1");
+    op_parse_fails("rearrange", "{order: [0, 1, 1]}", "attrs:1:16: 'order': 1 is there twice");
+    rearrange_fails("{view: [8, 31]}", "'view' has 248 values, the input 240");
+    rearrange_fails("{view: [7, -1]}", "'view' has a multiple of 7 values, the input 240");
+    rearrange_fails("{out: [8, 5, 5]}", "'out' has 200 values, the input 240");
+    rearrange_fails("{out: [200000000, 200000000, 200000000]}", "the input 240");
+    rearrange_fails("{view: [200000000, 200000000, -1]}", "the input 240");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slice_channels), cmocka_unit_test(test_slice_maps),
-        cmocka_unit_test(test_slice_errors),   cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_pad_repeats),    cmocka_unit_test(test_pad_errors),
+        cmocka_unit_test(test_slice_channels),   cmocka_unit_test(test_slice_maps),
+        cmocka_unit_test(test_slice_errors),     cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_pad_repeats),      cmocka_unit_test(test_pad_errors),
+        cmocka_unit_test(test_reshape),          cmocka_unit_test(test_transpose),
+        cmocka_unit_test(test_shuffle),          cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_rearrange_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
