@@ -15,6 +15,7 @@
  * read. */
 #include "graph/build.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -353,6 +354,32 @@ static thaw_status read_named_op(const thaw_yaml *value, struct entry *entry, bo
     return THAW_OK;
 }
 
+static bool all_numbers(const thaw_yaml *list) {
+    double number;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i]->kind != THAW_YAML_SCALAR ||
+            thaw_yaml_double(list->items[i], -INFINITY, INFINITY, &number) != THAW_OK)
+            return false;
+    return true;
+}
+
+/* Attributes can be called like ops: in `maxpool: {kernel: 3, pad: 1}` nothing but pad is an op,
+ * and in `resize: {scale: [2, 2]}` the value is no op's. */
+static bool is_attributes(const struct thaw_op *own, const thaw_yaml *value) {
+    for (size_t i = 0; own && i < value->count; i++) {
+        const thaw_yaml *inner = value->items[i];
+        const struct thaw_op *op = thaw_op_find(value->keys[i]->text);
+        if (op == own)
+            return false;
+        if (is_modifier(value->keys[i]->text))
+            continue;
+        if (!op || (inner->kind == THAW_YAML_SCALAR && !thaw_yaml_is_null(inner)) ||
+            (inner->kind == THAW_YAML_SEQUENCE && all_numbers(inner)))
+            return true;
+    }
+    return false;
+}
+
 static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
     struct entry entry = {0};
     if (item->kind == THAW_YAML_SCALAR) {
@@ -365,9 +392,9 @@ static thaw_status read_entry(const thaw_yaml *item, struct entry *ret_entry) {
     const char *key = item->keys[0]->text;
     const thaw_yaml *value = item->items[0];
     bool named = false;
-    if (value->kind == THAW_YAML_MAPPING)
-        THAW_TRY(read_named_op(value, &entry, &named));
     const struct thaw_op *own = thaw_op_find(key);
+    if (value->kind == THAW_YAML_MAPPING && !is_attributes(own, value))
+        THAW_TRY(read_named_op(value, &entry, &named));
     const struct thaw_op *scalar =
         value->kind == THAW_YAML_SCALAR ? thaw_op_find(value->text) : NULL;
     if (named) {

@@ -93,6 +93,24 @@ static void forms(void **state) {
     assert_true(graph->reference_lr == 0);
 }
 
+/* Names that are ops, and attributes called like ops. */
+static void op_names(void **state) {
+    (void)state;
+    build("model: names\n" INPUT "graph:\n"
+          "  - relu: {relu6: null}\n"
+          "  - conv: {conv: {out: 4, kernel: 1}}\n"
+          "  - avgpool: {maxpool: {kernel: 3, stride: 1, pad: 1}, from: relu}\n"
+          "  - maxpool: {pad: 1, kernel: 3, stride: 1}\n"
+          "  - add: {add: [conv, maxpool]}\n"
+          "  - pad: {width: [1, 0], value: 1}\n"
+          "  - concat: {concat: {axis: width}, from: [add, pad]}\n" TAIL);
+    assert_string_equal(node("relu")->op->type, "relu6");
+    assert_string_equal(node("avgpool")->op->type, "maxpool");
+    assert_string_equal(input_of("conv", 0), "relu");
+    expect_shape("maxpool", 4, 8, 8);
+    expect_shape("concat", 4, 8, 17);
+}
+
 static void parameters(void **state) {
     (void)state;
     build(INPUT "graph:\n  - conv1: {conv: {out: 4, kernel: 3, groups: 1}}\n"
@@ -451,6 +469,7 @@ static void built_in_models(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms),
+        cmocka_unit_test(op_names),
         cmocka_unit_test(parameters),
         cmocka_unit_test(groups),
         cmocka_unit_test(blocks),
