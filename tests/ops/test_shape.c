@@ -1,5 +1,5 @@
 /* Ops that take maps apart and rearrange them: slice, pad,
- * rearrange. */
+ * rearrange, reduce_mean. */
 #include "support/op_harness.h"
 
 /* ---- slice ---------------------------------------------------------------------------------- */
@@ -295,14 +295,67 @@ static void test_rearrange_errors(void **state) {
     rearrange_fails("{view: [200000000, 200000000, -1]}", "the input 240");
 }
 
+/* ---- reduce_mean ---------------------------------------------------------------------------- */
+
+static void averaged(const struct op_test *test, const struct op_map *in,
+                     const struct op_map *params, struct op_map *out) {
+    (void)test, (void)params;
+    double share = (double)op_map_count(out) / op_map_count(in);
+    for (int n = 0; n < in->n; n++)
+        for (int c = 0; c < in->c; c++)
+            for (int y = 0; y < in->h; y++)
+                for (int x = 0; x < in->w; x++)
+                    *op_at(out, n, c % out->c, y % out->h, x % out->w) +=
+                        *op_at(in, n, c, y, x) * share;
+}
+
+static void reduce(const char *attrs, struct thaw_shape in, struct thaw_shape out) {
+    struct op_test test = {.op = "reduce_mean", .attrs = attrs, .in = {in}, .reference = averaged};
+    struct thaw_op_spec spec = op_infer(&test, 16);
+    assert_memory_equal(&spec.out, &out, sizeof out);
+    op_test_run(&test);
+}
+
+static void test_reduce_mean(void **state) {
+    (void)state;
+    const struct thaw_shape in = {2, 18, 4, 7}, tall = {2, 3, 70, 2}, wide = {2, 33, 1, 70};
+    reduce("{axes: [channels]}", in, (struct thaw_shape){2, 1, 4, 7});
+    reduce("{axes: [height]}", in, (struct thaw_shape){2, 18, 1, 7});
+    reduce("{axes: [width]}", in, (struct thaw_shape){2, 18, 4, 1});
+    reduce("{axes: [width, height]}", in, (struct thaw_shape){2, 18, 1, 1});
+    reduce("{axes: [channels, height]}", in, (struct thaw_shape){2, 1, 1, 7});
+    reduce("{axes: [width, channels]}", in, (struct thaw_shape){2, 1, 4, 1});
+    reduce("{axes: [channels, height, width]}", in, (struct thaw_shape){2, 1, 1, 1});
+    reduce("{axes: [height]}", tall, (struct thaw_shape){2, 3, 1, 2});
+    reduce("{axes: [width, height]}", wide, (struct thaw_shape){2, 33, 1, 1});
+    reduce("{axes: [channels]}", (struct thaw_shape){3, 33, 1, 1}, (struct thaw_shape){3, 1, 1, 1});
+}
+
+static void test_reduce_mean_errors(void **state) {
+    (void)state;
+    op_parse_fails("reduce_mean", NULL, "'axes' is required");
+    op_parse_fails("reduce_mean", "{axis: [height]}", "nearest: 'axes'");
+    op_parse_fails("reduce_mean", "{axes: height}", "'axes' must be a sequence");
+    op_parse_fails("reduce_mean", "{axes: []}", "at least one of channels, height, width");
+    op_parse_fails("reduce_mean", "{axes: [heigth]}", "one of: channels, height, width");
+    op_parse_fails("reduce_mean", "{axes: [width, width]}", "attrs:1:16: 'axes': width is named");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slice_channels),   cmocka_unit_test(test_slice_maps),
-        cmocka_unit_test(test_slice_errors),     cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_pad_repeats),      cmocka_unit_test(test_pad_errors),
-        cmocka_unit_test(test_reshape),          cmocka_unit_test(test_transpose),
-        cmocka_unit_test(test_shuffle),          cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_slice_channels),
+        cmocka_unit_test(test_slice_maps),
+        cmocka_unit_test(test_slice_errors),
+        cmocka_unit_test(test_pad),
+        cmocka_unit_test(test_pad_repeats),
+        cmocka_unit_test(test_pad_errors),
+        cmocka_unit_test(test_reshape),
+        cmocka_unit_test(test_transpose),
+        cmocka_unit_test(test_shuffle),
+        cmocka_unit_test(test_identity),
         cmocka_unit_test(test_rearrange_errors),
+        cmocka_unit_test(test_reduce_mean),
+        cmocka_unit_test(test_reduce_mean_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
