@@ -155,6 +155,40 @@ static REAL group_max(REAL value, local REAL *scratch) {
 }
 #endif
 
+// Maps that may be one value along any axis of the map they are combined with (struct thaw_operand): strides are 0
+// there; `splat`, a constant, says that one channel stands for all.
+#define OPERAND(t) MAP(t), int t##_step
+#define OPERAND_LOAD(p, splat) ((splat) ? (REAL)(*(p)) : LOAD(p))
+
+// A work-group's sum over the part of a map (channels, h, w) that one value of a smaller map T stands for (struct
+// thaw_summation), whose axes of 1 are summed over; with T_SPLAT so are channels. A group takes a row of T:
+//
+//   EACH_TARGET(tx) { REAL sum; EACH_SUMMED_BLOCK(cb) EACH_SUMMED_ROW(y) EACH_SUMMED_PIXEL(x, tx) ...; TARGET_SUM }
+#define SUMMATION int channels, int h, int w, int t_h, int t_w, int group_rows
+#define TARGET_IMAGE ((int)get_group_id(1) / t_h)
+#define TARGET_Y ((int)get_group_id(1) % t_h)
+#define EACH_TARGET(tx) for (int tx = 0; tx < t_w; tx++)
+#if T_SPLAT
+#define EACH_SUMMED_BLOCK(cb)                                                                           \
+    for (int cb = get_local_id(1) / group_rows; cb * B < channels; cb += get_local_size(1) / group_rows)
+#else
+#define EACH_SUMMED_BLOCK(cb)                                                                           \
+    for (int cb = get_group_id(2), cb##_end = get_local_id(1) < group_rows ? cb + 1 : cb; cb < cb##_end; cb++)
+#endif
+#define EACH_SUMMED_ROW(y)                                                                              \
+    for (int y = (t_h == 1 ? 0 : TARGET_Y) + get_local_id(1) % group_rows,                              \
+             y##_end = t_h == 1 ? h : TARGET_Y + 1;                                                     \
+         y < y##_end; y += group_rows)
+#define EACH_SUMMED_PIXEL(x, tx)                                                                        \
+    for (int x = (t_w == 1 ? 0 : tx) + get_local_id(0), x##_end = t_w == 1 ? w : tx + 1; x < x##_end;   \
+         x += get_local_size(0))
+#define SUMMED_ROW_AT(t, cb, y) (MAP_BASE(t, cb) + (long)TARGET_IMAGE * t##_image + (y) * t##_row)
+#if T_SPLAT
+#define TARGET_SUM(value) splat_sum(GROUP_SUM(value))
+#else
+#define TARGET_SUM(value) GROUP_SUM(value)
+#endif
+
 // `value` in the lanes of channels below `count`, `other` in the rest.
 #if B == 1
 static inline REAL keep_lanes(REAL value, REAL other, int count) {
@@ -187,6 +221,16 @@ static inline float lanes_max(REAL v) {
     return most;
 }
 #endif
+
+// The sum of all lanes in the first one, zeros in the others.
+static inline REAL splat_sum(REAL v) {
+#if B == 1
+    return v;
+#else
+    float lanes[B] = {lanes_sum(v)};
+    return CAT(vload, B)(0, lanes);
+#endif
+}
 
 // Geometry of a convolution, for kernels launched by host/kernels/conv_launch.h: GEOMETRY opens their parameter list.
 // What a file wants as a constant it is built with (-DKH=3); blocks always are. Below, where channels, taps and pixels

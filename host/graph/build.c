@@ -27,9 +27,10 @@ static thaw_status add_params(struct thaw_graph *graph, int index, bool new_head
         const char *suffix = node->spec.params[slot].name;
         struct thaw_param *param = &params[graph->param_count];
         *param = (struct thaw_param){.node = index, .slot = slot, .new_head = new_head};
-        param->name = thaw_arena_format(&graph->arena, "%s.%s", node->name, suffix);
+        const char *dot = *suffix ? "." : "";
+        param->name = thaw_arena_format(&graph->arena, "%s%s%s", node->name, dot, suffix);
         if (node->alias)
-            param->alias = thaw_arena_format(&graph->arena, "%s.%s", node->alias, suffix);
+            param->alias = thaw_arena_format(&graph->arena, "%s%s%s", node->alias, dot, suffix);
         if (!param->name || (node->alias && !param->alias))
             return THAW_ERROR_MEMORY;
         node->params[slot] = (int)graph->param_count++;

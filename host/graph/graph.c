@@ -199,6 +199,8 @@ int thaw_param_dims(const struct thaw_param *param, int64_t ret_dims[4]) {
     ret_dims[1] = param->spec->rank == 2 ? (int64_t)f->i * f->kh * f->kw : f->i;
     ret_dims[2] = f->kh;
     ret_dims[3] = f->kw;
+    for (int i = 0; param->spec->dims[0] && i < param->spec->rank; i++)
+        ret_dims[i] = param->spec->dims[i];
     return param->spec->rank;
 }
 
@@ -234,6 +236,9 @@ static void initial_values(const struct thaw_param *param, uint64_t seed, size_t
             break;
         case THAW_INIT_ONES:
             values[i] = 1;
+            break;
+        case THAW_INIT_CONSTANT:
+            values[i] = param->spec->constant;
             break;
         case THAW_INIT_KAIMING_NORMAL:
             values[i] = thaw_rng_normal(&rng) * sqrtf(2 / fan);

@@ -33,17 +33,22 @@ enum thaw_param_kind {
 enum thaw_param_init {
     THAW_INIT_ZEROS,
     THAW_INIT_ONES,
+    THAW_INIT_CONSTANT,       /* `constant` */
     THAW_INIT_KAIMING_NORMAL, /* He et al. 2015, fan out: std = sqrt(2 / fan) */
     THAW_INIT_LINEAR, /* uniform in +-1/sqrt(fan): PyTorch's default for linear layers, fan in */
 };
 
 struct thaw_param_spec {
-    const char *name; /* "weight", "bias", "running_mean" */
+    const char *name; /* "weight", "bias", "running_mean"; "": its tensor is called like the node */
     struct thaw_filter filter;
-    int rank; /* in files: 4 (O, I, KH, KW), 2 (O, I*KH*KW), 1 (O) */
+    /* In files: 4 (O, I, KH, KW), 2 (O, I*KH*KW), 1 (O), or `rank` times dims, row major, when dims
+     * are given (dims[0] is not 0): a map (C, H, W) is the filter thaw_map_filter(). */
+    int rank;
+    int dims[4];
     enum thaw_param_kind kind;
     enum thaw_param_init init;
     int fan; /* fan in or fan out, as init needs */
+    float constant;
 };
 
 /* What infer says of a node. Zeroed before infer is called. */

@@ -82,3 +82,55 @@ thaw_status thaw_walk_check_size(int64_t c, int64_t h, int64_t w) {
                          (long long)c, (long long)h, (long long)w, THAW_OP_VALUES_MAX);
     return THAW_OK;
 }
+
+/* ---- broadcasting --------------------------------------------------------------------------- */
+
+struct thaw_operand thaw_operand_make(const struct thaw_tensor *tensor, bool shared) {
+    const struct thaw_layout *l = &tensor->layout;
+    return (struct thaw_operand){
+        .buffer = tensor->buffer,
+        .layout = *l,
+        .origin = thaw_layout_origin(l),
+        .row = l->h == 1 ? 0 : thaw_layout_row_stride(l),
+        .image = shared ? 0 : thaw_layout_image_stride(l),
+        .block = l->c == 1 ? 0 : thaw_layout_block_stride(l),
+        .step = l->w == 1 ? 0 : (size_t)l->block,
+        .splat = l->c == 1,
+    };
+}
+
+struct thaw_walk thaw_walk_over(const struct thaw_device_caps *caps, const struct thaw_layout *over,
+                                const struct thaw_operand *operands, size_t count, int batch) {
+    const struct thaw_layout *layouts[1 + THAW_OPERANDS_MAX] = {over};
+    size_t used = 1;
+    bool rows = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct thaw_layout *l = &operands[i].layout;
+        if (l->h == over->h && l->w == over->w && over->w > 1)
+            layouts[used++] = l;
+        else /* a pixel for all of the map has strides of 0, whether rows are rows or not */
+            rows |= l->h != 1 || l->w != 1;
+    }
+    return thaw_walk_make(caps, layouts, used, batch, rows ? THAW_WALK_ROWS : THAW_WALK_PIXELS);
+}
+
+static int power_of_two(int limit, int most) {
+    int power = 1;
+    while (power * 2 <= limit && power < most)
+        power *= 2;
+    return power;
+}
+
+struct thaw_summation thaw_summation_make(const struct thaw_device_caps *caps,
+                                          const struct thaw_layout *over,
+                                          const struct thaw_layout *target, int batch) {
+    int group = (int)thaw_walk_group_size(caps);
+    int columns = power_of_two(group, target->w == 1 ? over->w : 1);
+    int rows = power_of_two(group / columns, target->h == 1 ? over->h : 1);
+    size_t others = (size_t)(group / columns);
+    struct thaw_range range = {3,
+                               {(size_t)columns, (size_t)batch * (size_t)target->h * others,
+                                (size_t)thaw_layout_blocks(target)},
+                               {(size_t)columns, others, 1}};
+    return (struct thaw_summation){over, target, rows, range};
+}

@@ -50,6 +50,41 @@ void thaw_walk_defines(struct thaw_defines *defines, const struct thaw_device_ca
         THAW_ARG_INT(thaw_layout_image_stride(layout)),                                            \
         THAW_ARG_LONG(thaw_layout_block_stride(layout))
 
+/* A map that is combined with others element by element, where it may be one value along any axis
+ * (broadcasting as in numpy): its strides are 0 there, and `splat` says that its one channel stands
+ * for all. A `shared` one, a parameter, is the same for all images. In kernels: OPERAND. */
+struct thaw_operand {
+    cl_mem buffer;
+    struct thaw_layout layout;
+    size_t origin, row, image, block, step;
+    bool splat;
+};
+struct thaw_operand thaw_operand_make(const struct thaw_tensor *tensor, bool shared);
+
+/* An element-wise walk over `over` that reads `count` operands, at most THAW_OPERANDS_MAX. */
+#define THAW_OPERANDS_MAX 8
+struct thaw_walk thaw_walk_over(const struct thaw_device_caps *caps, const struct thaw_layout *over,
+                                const struct thaw_operand *operands, size_t count, int batch);
+
+#define THAW_OPERAND_ARGS(o)                                                                       \
+    THAW_ARG_INT((o)->origin), THAW_ARG_INT((o)->row), THAW_ARG_INT((o)->image),                   \
+        THAW_ARG_LONG((o)->block), THAW_ARG_INT((o)->step)
+
+/* How a map `over` is summed into a smaller one, which has one value along some axes: a group sums
+ * for a row of the target and one channel block. The kernels' side: SUMMATION of cl/common.cl, and
+ * -DT_SPLAT when the target has one channel. */
+struct thaw_summation {
+    const struct thaw_layout *over, *target;
+    int group_rows; /* of the group's items, rows that are summed side by side */
+    struct thaw_range range;
+};
+struct thaw_summation thaw_summation_make(const struct thaw_device_caps *caps,
+                                          const struct thaw_layout *over,
+                                          const struct thaw_layout *target, int batch);
+#define THAW_SUMMATION_ARGS(s)                                                                     \
+    THAW_ARG_INT((s)->over->c), THAW_ARG_INT((s)->over->h), THAW_ARG_INT((s)->over->w),            \
+        THAW_ARG_INT((s)->target->h), THAW_ARG_INT((s)->target->w), THAW_ARG_INT((s)->group_rows)
+
 /* Channels padded to whole blocks. */
 static inline int thaw_layout_lanes(const struct thaw_layout *layout) {
     return thaw_layout_blocks(layout) * layout->block;

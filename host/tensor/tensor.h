@@ -93,6 +93,13 @@ static inline size_t thaw_filter_index(const struct thaw_filter *f, int o, int i
     return (tap * (size_t)f->block_i + (size_t)(i % f->block_i)) * (size_t)f->block_o +
            (size_t)(o % f->block_o);
 }
+/* The filter of a trained map (C, H, W): its device order is that of one image without halo. */
+static inline struct thaw_filter thaw_map_filter(int c, int h, int w, int block) {
+    return (struct thaw_filter){c, 1, h, w, block, 1};
+}
+static inline struct thaw_layout thaw_map_filter_layout(const struct thaw_filter *f) {
+    return (struct thaw_layout){1, f->o, f->kh, f->kw, f->block_o, 0};
+}
 /* (O, I, KH, KW) contiguous -> device order, padding zero, and back. Host memory to host memory. */
 void thaw_filter_pack(const struct thaw_filter *filter, const float *data, float *ret_packed);
 void thaw_filter_unpack(const struct thaw_filter *filter, const float *packed, float *ret_data);

@@ -131,6 +131,21 @@ static void parameters(void **state) {
     }
 }
 
+/* A trained map is called like its node and has the dimensions that the YAML gives. */
+static void trained_maps(void **state) {
+    (void)state;
+    build(INPUT "graph:\n  - a:\n      aka: old\n      nodes:\n"
+                "        - conv: {out: 6, kernel: 1}\n"
+                "        - gamma: {scale: {shape: [6, 1, 1], init: 1e-6}}\n" TAIL);
+    const struct thaw_param *param = &graph->params[node("a.gamma")->params[0]];
+    int64_t dims[4];
+    assert_string_equal(param->name, "a.gamma");
+    assert_string_equal(param->alias, "old.gamma");
+    assert_int_equal(thaw_param_dims(param, dims), 3);
+    assert_true(dims[0] == 6 && dims[1] == 1 && dims[2] == 1);
+    assert_int_equal(thaw_param_count_values(param), 6);
+}
+
 static void groups(void **state) {
     (void)state;
     build(INPUT "graph:\n"
@@ -471,6 +486,7 @@ int main(void) {
         cmocka_unit_test(forms),
         cmocka_unit_test(op_names),
         cmocka_unit_test(parameters),
+        cmocka_unit_test(trained_maps),
         cmocka_unit_test(groups),
         cmocka_unit_test(blocks),
         cmocka_unit_test(expressions),

@@ -1,44 +1,5 @@
-/* Ops that combine or rearrange maps: add, mul, concat, flatten. */
+/* Ops that rearrange maps: concat, flatten. */
 #include "support/op_harness.h"
-
-static void sum(const struct op_test *test, const struct op_map *in, const struct op_map *params,
-                struct op_map *out) {
-    (void)params;
-    for (int k = 0; k < test->input_count; k++)
-        for (int i = 0; i < op_map_count(out); i++)
-            out->data[i] += in[k].data[i];
-}
-
-static void test_add(void **state) {
-    (void)state;
-    struct thaw_shape shape = {2, 18, 3, 5}, one = {3, 5, 1, 1};
-    struct op_test two = {.op = "add", .input_count = 2, .in = {shape, shape}, .reference = sum};
-    op_test_run(&two);
-    struct op_test three = {.op = "add", .input_count = 3, .in = {one, one, one}, .reference = sum};
-    op_test_run(&three);
-}
-
-static void product(const struct op_test *test, const struct op_map *in,
-                    const struct op_map *params, struct op_map *out) {
-    (void)test, (void)params;
-    int map = out->h * out->w, gate = in[1].h * in[1].w;
-    for (int i = 0; i < op_map_count(out); i++)
-        out->data[i] = in[0].data[i] * in[1].data[i / map * gate + (gate == 1 ? 0 : i % map)];
-}
-
-static void test_mul(void **state) {
-    (void)state;
-    struct thaw_shape shape = {2, 18, 3, 5}, gate = {2, 18, 1, 1};
-    struct op_test same = {
-        .op = "mul", .input_count = 2, .in = {shape, shape}, .reference = product};
-    op_test_run(&same);
-    struct op_test gated = {
-        .op = "mul", .input_count = 2, .in = {shape, gate}, .reference = product};
-    op_test_run(&gated);
-    struct op_test gates = {
-        .op = "mul", .input_count = 2, .in = {gate, gate}, .reference = product};
-    op_test_run(&gates);
-}
 
 /* `user`: the axis, or NULL for channels. */
 static void join(const struct op_test *test, const struct op_map *in, const struct op_map *params,
@@ -113,16 +74,9 @@ static void test_flatten(void **state) {
 
 static void test_errors(void **state) {
     (void)state;
-    op_parse_fails("add", "{scale: 2}", "unknown key 'scale'");
-    op_parse_fails("mul", "{scale: 2}", "unknown key 'scale'");
     op_parse_fails("concat", "{axes: 1}", "nearest: 'axis'");
     op_parse_fails("concat", "{axis: 1}", "one of: channels, height, width");
     op_parse_fails("flatten", "{start: 1}", "unknown key 'start'");
-    struct op_test add = {.op = "add", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 8, 5, 6}}};
-    op_infer_fails(&add, THAW_ERROR_INPUT,
-                   "input 2 is 8 x 5 x 6 (channels, height, width), the first is 4 x 5 x 6");
-    struct op_test mul = {.op = "mul", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 4, 5, 1}}};
-    op_infer_fails(&mul, THAW_ERROR_INPUT, "expected 4 x 5 x 6 or 4 x 1 x 1");
     struct op_test concat = {.op = "concat", .input_count = 2, .in = {{1, 4, 5, 6}, {1, 4, 5, 7}}};
     op_infer_fails(&concat, THAW_ERROR_INPUT, "they may differ in channels alone");
     struct op_test tall = {.op = "concat",
@@ -142,9 +96,10 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_add),     cmocka_unit_test(test_mul),
-        cmocka_unit_test(test_concat),  cmocka_unit_test(test_concat_maps),
-        cmocka_unit_test(test_flatten), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_concat_maps),
+        cmocka_unit_test(test_flatten),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
