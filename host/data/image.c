@@ -6,6 +6,8 @@
 #include <string.h>
 #include <vips/vips.h>
 
+#include <vips/vector.h> /* needs what vips.h includes */
+
 #include "core/file.h"
 
 /* libvips collects its error messages in one buffer for all threads. Decoding holds this lock
@@ -31,6 +33,9 @@ static void start(void) {
     is_usable = vips_init("thaw") == 0;
     vips_concurrency_set(1);
     vips_cache_set_max(0);
+    /* Its run-time compiled loops are built and freed by each pipeline, and liborc before 0.4.34
+     * does that without a lock: decoding in several threads crashes now and then. */
+    vips_vector_set_enabled(FALSE);
 }
 
 /* Replaces the pipeline's last image by the one made from it. */
