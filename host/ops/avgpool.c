@@ -9,6 +9,7 @@
  *
  * Attributes (pairs: a number or [vertical, horizontal]): kernel (required), stride (kernel), pad
  * (0; or [top, left, bottom, right]), ceil_mode (false), count_include_pad (true). */
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/pool.h"
 
@@ -42,6 +43,12 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_pool_prepare(call, "avgpool", &defines, false);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const struct attrs *attrs = call->attrs;
+    thaw_pool_onnx(call, &attrs->window, "AveragePool", attrs->count_include_pad);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_avgpool = {
     .type = "avgpool",
     .summary = "average of each window",
@@ -54,4 +61,5 @@ const struct thaw_op thaw_op_avgpool = {
     .forward = thaw_pool_forward,
     .backward = thaw_pool_backward,
     .release = thaw_pool_release,
+    .onnx = onnx,
 };

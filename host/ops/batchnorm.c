@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
 
@@ -244,6 +245,17 @@ thaw_status thaw_batchnorm_fold(thaw_device *device, const void *norm_attrs,
         THAW_ARG_LONG(size), THAW_ARG_FLOAT(attrs->eps));
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const struct attrs *attrs = call->attrs;
+    call->flat = call->flat_inputs[0];
+    THAW_EXPORT_NODE(call, "BatchNormalization", call->inputs[0], thaw_export_param(call, WEIGHT),
+                     thaw_export_param(call, BIAS), thaw_export_param(call, RUNNING_MEAN),
+                     thaw_export_param(call, RUNNING_VAR));
+    thaw_export_float(call, "epsilon", attrs->eps);
+    thaw_export_float(call, "momentum", 1 - attrs->momentum); /* what is kept, not what is new */
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_batchnorm = {
     .type = "batchnorm",
     .summary = "batch normalisation",
@@ -257,4 +269,5 @@ const struct thaw_op thaw_op_batchnorm = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
 
@@ -280,4 +282,23 @@ thaw_status thaw_broadcast_backward(const struct thaw_op_call *call,
 void thaw_broadcast_release(struct thaw_op_call *call) {
     free(call->state);
     call->state = NULL;
+}
+
+thaw_status thaw_broadcast_onnx(struct thaw_export_call *call) {
+    static const char *const types[][2] = {
+        {"add", "Add"}, {"sub", "Sub"}, {"mul", "Mul"}, {"div", "Div"}, {"prelu", "PRelu"}};
+    const struct thaw_broadcast_attrs *attrs = call->attrs;
+    size_t i = 0;
+    while (strcmp(types[i][0], attrs->function))
+        i++;
+    if (!attrs->param) {
+        thaw_export_combine(call, types[i][1]);
+        return THAW_OK;
+    }
+    const int64_t dims[3] = {attrs->shape[0] ? attrs->shape[0] : call->in[0].c,
+                             attrs->shape[0] ? attrs->shape[1] : 1,
+                             attrs->shape[0] ? attrs->shape[2] : 1};
+    THAW_EXPORT_NODE(call, types[i][1], thaw_export_maps(call, 0),
+                     thaw_export_param_as(call, 0, 3, dims));
+    return THAW_OK;
 }

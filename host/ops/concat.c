@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "ops/copy.h"
+#include "ops/export.h"
 #include "ops/walk.h"
 
 struct attrs {
@@ -82,6 +83,18 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const char *names[THAW_OP_INPUTS_MAX];
+    enum thaw_axis axis = ((const struct attrs *)call->attrs)->axis;
+    for (int i = 0; i < call->input_count && axis != THAW_AXIS_CHANNELS; i++)
+        names[i] = thaw_export_maps(call, i);
+    if (axis == THAW_AXIS_CHANNELS)
+        thaw_export_alike(call, names);
+    thaw_export_node(call, "Concat", names, (size_t)call->input_count);
+    thaw_export_int(call, "axis", 1 + (int64_t)axis);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_concat = {
     .type = "concat",
     .summary = "maps one after the other along an axis",
@@ -94,4 +107,5 @@ const struct thaw_op thaw_op_concat = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "ops/conv_common.h"
+#include "ops/export.h"
 #include "ops/parse.h"
 
 #define EXTENT_MAX 65535
@@ -130,6 +131,26 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_conv_op_prepare(call, &geometry);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const struct attrs *a = call->attrs;
+    int before[2], after[2];
+    for (int axis = 0; axis < 2; axis++) {
+        int in = axis ? call->in[0].w : call->in[0].h,
+            reach = (a->kernel[axis] - 1) * a->dilation[axis] + 1;
+        int out = out_size(a, axis, in, &before[axis]);
+        int needed = (out - 1) * a->stride[axis] + reach - in - before[axis];
+        after[axis] = a->same ? (needed > 0 ? needed : 0) : a->pad[axis + 2];
+    }
+    const char *bias = call->param_count > 1 ? thaw_export_param(call, 1) : NULL;
+    THAW_EXPORT_NODE(call, "Conv", thaw_export_maps(call, 0), thaw_export_param(call, 0), bias);
+    THAW_EXPORT_INTS(call, "kernel_shape", a->kernel[0], a->kernel[1]);
+    THAW_EXPORT_INTS(call, "strides", a->stride[0], a->stride[1]);
+    THAW_EXPORT_INTS(call, "dilations", a->dilation[0], a->dilation[1]);
+    THAW_EXPORT_INTS(call, "pads", before[0], before[1], after[0], after[1]);
+    thaw_export_int(call, "group", a->groups ? a->groups : call->in[0].c);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_conv2d = {
     .type = "conv",
     .summary = "two-dimensional convolution",
@@ -144,4 +165,5 @@ const struct thaw_op thaw_op_conv2d = {
     .backward = thaw_conv_op_backward,
     .release = thaw_conv_op_release,
     .conv_problem = thaw_conv_op_problem,
+    .onnx = onnx,
 };

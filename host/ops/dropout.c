@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/rng.h"
+#include "ops/export.h"
 #include "ops/op.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
@@ -86,6 +87,13 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const struct attrs *attrs = call->attrs;
+    call->flat = call->flat_inputs[0];
+    THAW_EXPORT_NODE(call, "Dropout", call->inputs[0], thaw_export_constant_float(call, attrs->p));
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_dropout = {
     .type = "dropout",
     .summary = "sets a random part to zero in training",
@@ -99,4 +107,5 @@ const struct thaw_op thaw_op_dropout = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

@@ -2,6 +2,7 @@
  * are flat already, and nothing runs; a linear layer needs no flatten before it.
  *
  * Attributes: none. */
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/rearrange.h"
 #include "ops/walk.h"
@@ -26,6 +27,12 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_rearrange_prepare(call, &same);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    call->output = thaw_export_flat(call, 0);
+    call->flat = true;
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_flatten = {
     .type = "flatten",
     .summary = "a map as a vector",
@@ -37,4 +44,5 @@ const struct thaw_op thaw_op_flatten = {
     .forward = thaw_rearrange_forward,
     .backward = thaw_rearrange_backward,
     .release = thaw_rearrange_release,
+    .onnx = onnx,
 };

@@ -5,6 +5,7 @@
  * Attributes: none. */
 #include <stdlib.h>
 
+#include "ops/export.h"
 #include "ops/op.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
@@ -76,6 +77,11 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    THAW_EXPORT_NODE(call, "GlobalAveragePool", thaw_export_maps(call, 0));
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_global_avgpool = {
     .type = "global",
     .summary = "average over each map",
@@ -87,4 +93,5 @@ const struct thaw_op thaw_op_global_avgpool = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

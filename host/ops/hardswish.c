@@ -1,11 +1,17 @@
 /* y = x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019);  dX = dY (x / 3 + 1/2) for |x| <= 3, dY
  * above, 0 below. Attributes: none. */
 #include "ops/activation.h"
+#include "ops/export.h"
 
 extern const struct thaw_op thaw_op_hardswish;
 
 static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_activation_prepare(call, &thaw_op_hardswish, false);
+}
+
+static thaw_status onnx(struct thaw_export_call *call) {
+    thaw_export_unary(call, "HardSwish");
+    return THAW_OK;
 }
 
 const struct thaw_op thaw_op_hardswish = {
@@ -20,4 +26,5 @@ const struct thaw_op thaw_op_hardswish = {
     .forward = thaw_activation_forward,
     .backward = thaw_activation_backward,
     .release = thaw_activation_release,
+    .onnx = onnx,
 };

@@ -2,6 +2,7 @@
  *
  * Attributes: slope (0.01), not negative: the sign of y would not tell. */
 #include "ops/activation.h"
+#include "ops/export.h"
 #include "ops/parse.h"
 
 extern const struct thaw_op thaw_op_leaky_relu;
@@ -28,6 +29,12 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_activation_prepare(call, &thaw_op_leaky_relu, true);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    thaw_export_unary(call, "LeakyRelu");
+    thaw_export_float(call, "alpha", parameter(call->attrs));
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_leaky_relu = {
     .type = "leaky_relu",
     .summary = "x where positive, slope * x elsewhere",
@@ -42,4 +49,5 @@ const struct thaw_op thaw_op_leaky_relu = {
     .backward = thaw_activation_backward,
     .release = thaw_activation_release,
     .activation_parameter = parameter,
+    .onnx = onnx,
 };

@@ -6,6 +6,7 @@
  *
  * Attributes: out (required), bias (true). */
 #include "ops/conv_common.h"
+#include "ops/export.h"
 #include "ops/parse.h"
 
 #define FEATURES_MAX (1 << 28)
@@ -67,6 +68,14 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_conv_op_prepare(call, &geometry);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const char *bias = call->param_count > 1 ? thaw_export_param(call, 1) : NULL;
+    THAW_EXPORT_NODE(call, "Gemm", thaw_export_flat(call, 0), thaw_export_param(call, 0), bias);
+    thaw_export_int(call, "transB", 1);
+    call->flat = true;
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_linear = {
     .type = "linear",
     .summary = "fully connected layer",
@@ -81,4 +90,5 @@ const struct thaw_op thaw_op_linear = {
     .backward = thaw_conv_op_backward,
     .release = thaw_conv_op_release,
     .conv_problem = thaw_conv_op_problem,
+    .onnx = onnx,
 };

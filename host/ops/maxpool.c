@@ -8,6 +8,7 @@
  *
  * Attributes (pairs: a number or [vertical, horizontal]): kernel (required), stride (kernel), pad
  * (0; or [top, left, bottom, right]), dilation (1), ceil_mode (false). */
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/pool.h"
 
@@ -34,6 +35,11 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_pool_prepare(call, "maxpool", &defines, true);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    thaw_pool_onnx(call, call->attrs, "MaxPool", false);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_maxpool = {
     .type = "maxpool",
     .summary = "largest value of each window",
@@ -46,4 +52,5 @@ const struct thaw_op thaw_op_maxpool = {
     .forward = thaw_pool_forward,
     .backward = thaw_pool_backward,
     .release = thaw_pool_release,
+    .onnx = onnx,
 };

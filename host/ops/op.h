@@ -115,6 +115,8 @@ struct thaw_op_call {
     void *state;            /* the op's own: allocated by prepare, freed by release */
 };
 
+struct thaw_export_call;
+
 struct thaw_op {
     const char *type;    /* the YAML key */
     const char *summary; /* one line for people */
@@ -140,6 +142,8 @@ struct thaw_op {
      * has no use for that direction. NULL: no convolutions. */
     bool (*conv_problem)(const struct thaw_op_call *call, enum thaw_conv_direction direction,
                          struct thaw_conv_problem *ret_problem);
+    /* Says the op, at inference, as ONNX nodes (ops/export.h). NULL: it is not exported. */
+    thaw_status (*onnx)(struct thaw_export_call *call);
 };
 
 extern const struct thaw_op *const thaw_ops[];

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "ops/copy.h"
+#include "ops/export.h"
 #include "ops/walk.h"
 
 enum mode { CONSTANT, REFLECT, EDGE, MODE_COUNT };
@@ -145,6 +146,21 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const struct attrs *a = call->attrs;
+    static const char *const modes[MODE_COUNT] = {"constant", "reflect", "edge"};
+    int64_t pads[2 * (1 + THAW_AXIS_COUNT)] = {0}; /* of all axes before, then after */
+    for (int axis = 0; axis < THAW_AXIS_COUNT; axis++) {
+        pads[1 + axis] = a->before[axis];
+        pads[2 + THAW_AXIS_COUNT + axis] = a->after[axis];
+    }
+    const char *value = a->value != 0 ? thaw_export_constant_float(call, a->value) : NULL;
+    THAW_EXPORT_NODE(call, "Pad", thaw_export_maps(call, 0),
+                     thaw_export_constant_ints(call, pads, sizeof pads / sizeof *pads), value);
+    thaw_export_text(call, "mode", modes[a->mode]);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_pad = {
     .type = "pad",
     .summary = "channels, rows and columns put around a map",
@@ -157,4 +173,5 @@ const struct thaw_op thaw_op_pad = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
 
@@ -146,4 +147,45 @@ thaw_status thaw_pool_backward(const struct thaw_op_call *call, const struct tha
 void thaw_pool_release(struct thaw_op_call *call) {
     free(call->state);
     call->state = NULL;
+}
+
+/* Runtimes disagree on ceil_mode, so a window that reaches past the padding gets more padding
+ * instead. The average does not count that part: then the declared padding becomes a node of its
+ * own. */
+void thaw_pool_onnx(struct thaw_export_call *call, const struct thaw_pool_window *window,
+                    const char *type, bool count_pad) {
+    const char *input = thaw_export_maps(call, 0);
+    int64_t before[2], after[2];
+    bool reaches_past = false, padded = false;
+    for (int axis = 0; axis < 2; axis++) {
+        int in = axis ? call->in[0].w : call->in[0].h, out = axis ? call->out.w : call->out.h;
+        int64_t pad_after = window->pad[axis + 2];
+        int64_t needed = (int64_t)(out - 1) * window->stride[axis] + reach_of(window, axis) - in -
+                         window->pad[axis];
+        before[axis] = window->pad[axis];
+        after[axis] = needed > pad_after ? needed : pad_after;
+        if (after[axis] - needed >= window->stride[axis]) /* here no window starts in the padding */
+            after[axis] = needed > 0 ? needed : 0;
+        reaches_past |= needed > pad_after;
+        padded |= before[axis] || after[axis];
+    }
+    if (count_pad && reaches_past) {
+        input =
+            THAW_EXPORT_NODE(call, "Pad", input,
+                             THAW_EXPORT_CONSTANT_INTS(call, 0, 0, window->pad[0], window->pad[1],
+                                                       0, 0, window->pad[2], window->pad[3]));
+        for (int axis = 0; axis < 2; axis++) {
+            before[axis] = 0;
+            after[axis] -= window->pad[axis + 2];
+        }
+        count_pad = false;
+    }
+    THAW_EXPORT_NODE(call, type, input);
+    THAW_EXPORT_INTS(call, "kernel_shape", window->kernel[0], window->kernel[1]);
+    THAW_EXPORT_INTS(call, "strides", window->stride[0], window->stride[1]);
+    THAW_EXPORT_INTS(call, "pads", before[0], before[1], after[0], after[1]);
+    if (window->dilation[0] != 1 || window->dilation[1] != 1)
+        THAW_EXPORT_INTS(call, "dilations", window->dilation[0], window->dilation[1]);
+    if (count_pad && padded)
+        thaw_export_int(call, "count_include_pad", 1);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/export.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
 
@@ -267,6 +268,26 @@ static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_rearrange_prepare(call, &plan);
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    struct attrs attrs;
+    THAW_TRY(fit(call->attrs, &call->in[0], &attrs));
+    int64_t view[1 + THAW_REARRANGE_DIMS] = {0}, order[1 + THAW_REARRANGE_DIMS] = {0};
+    const char *value = thaw_export_maps(call, 0); /* a size of 0: the input's own, the batch */
+    for (int i = 0; i < attrs.dims; i++) {
+        view[1 + i] = attrs.view[i];
+        order[1 + i] = 1 + attrs.order[i];
+    }
+    if (attrs.ordered) {
+        value = THAW_EXPORT_NODE(call, "Reshape", value,
+                                 thaw_export_constant_ints(call, view, 1 + (size_t)attrs.dims));
+        value = THAW_EXPORT_NODE(call, "Transpose", value);
+        thaw_export_ints(call, "perm", order, 1 + (size_t)attrs.dims);
+    }
+    THAW_EXPORT_NODE(call, "Reshape", value,
+                     THAW_EXPORT_CONSTANT_INTS(call, 0, attrs.out[0], attrs.out[1], attrs.out[2]));
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_rearrange = {
     .type = "rearrange",
     .summary = "reshapes and transposes an image's content",
@@ -279,4 +300,5 @@ const struct thaw_op thaw_op_rearrange = {
     .forward = thaw_rearrange_forward,
     .backward = thaw_rearrange_backward,
     .release = thaw_rearrange_release,
+    .onnx = onnx,
 };

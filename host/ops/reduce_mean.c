@@ -6,6 +6,7 @@
  * Attributes: axes: a list of channels, height, width. */
 #include <stdlib.h>
 
+#include "ops/export.h"
 #include "ops/op.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
@@ -99,6 +100,18 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    const struct attrs *attrs = call->attrs;
+    int64_t axes[THAW_AXIS_COUNT];
+    size_t count = 0;
+    for (int axis = 0; axis < THAW_AXIS_COUNT; axis++)
+        if (attrs->axes[axis])
+            axes[count++] = 1 + axis;
+    THAW_EXPORT_NODE(call, "ReduceMean", thaw_export_maps(call, 0));
+    thaw_export_ints(call, "axes", axes, count);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_reduce_mean = {
     .type = "reduce_mean",
     .summary = "average over axes",
@@ -111,4 +124,5 @@ const struct thaw_op thaw_op_reduce_mean = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

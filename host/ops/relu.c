@@ -1,10 +1,16 @@
 /* y = max(x, 0);  dX = dY where y > 0. Attributes: none. */
 #include "ops/activation.h"
+#include "ops/export.h"
 
 extern const struct thaw_op thaw_op_relu;
 
 static thaw_status prepare(struct thaw_op_call *call) {
     return thaw_activation_prepare(call, &thaw_op_relu, true);
+}
+
+static thaw_status onnx(struct thaw_export_call *call) {
+    thaw_export_unary(call, "Relu");
+    return THAW_OK;
 }
 
 const struct thaw_op thaw_op_relu = {
@@ -19,4 +25,5 @@ const struct thaw_op thaw_op_relu = {
     .forward = thaw_activation_forward,
     .backward = thaw_activation_backward,
     .release = thaw_activation_release,
+    .onnx = onnx,
 };

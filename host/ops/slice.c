@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ops/copy.h"
+#include "ops/export.h"
 #include "ops/walk.h"
 
 struct range {
@@ -134,6 +135,24 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    struct thaw_copy_axis box[THAW_AXIS_COUNT];
+    int64_t begins[THAW_AXIS_COUNT], ends[THAW_AXIS_COUNT], steps[THAW_AXIS_COUNT];
+    THAW_TRY(select_box(call->attrs, &call->in[0], box));
+    for (int axis = 0; axis < THAW_AXIS_COUNT; axis++) {
+        begins[axis] = box[axis].from;
+        steps[axis] = box[axis].from_step;
+        ends[axis] = begins[axis] + steps[axis] * box[axis].count;
+        if (ends[axis] < 0) /* -1 would be the last place, not one before the first */
+            ends[axis] = INT64_MIN;
+    }
+    THAW_EXPORT_NODE(
+        call, "Slice", thaw_export_maps(call, 0), thaw_export_constant_ints(call, begins, 3),
+        thaw_export_constant_ints(call, ends, 3), THAW_EXPORT_CONSTANT_INTS(call, 1, 2, 3),
+        thaw_export_constant_ints(call, steps, 3));
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_slice = {
     .type = "slice",
     .summary = "a range of channels, rows and columns",
@@ -146,4 +165,5 @@ const struct thaw_op thaw_op_slice = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };

@@ -6,6 +6,7 @@
  * Attributes: none. For training, softmax_cross_entropy takes logits. */
 #include <stdlib.h>
 
+#include "ops/export.h"
 #include "ops/op.h"
 #include "ops/parse.h"
 #include "ops/walk.h"
@@ -80,6 +81,12 @@ static void release(struct thaw_op_call *call) {
     call->state = NULL;
 }
 
+static thaw_status onnx(struct thaw_export_call *call) {
+    thaw_export_unary(call, "Softmax");
+    thaw_export_int(call, "axis", 1);
+    return THAW_OK;
+}
+
 const struct thaw_op thaw_op_softmax = {
     .type = "softmax",
     .summary = "probabilities from logits",
@@ -91,4 +98,5 @@ const struct thaw_op thaw_op_softmax = {
     .forward = forward,
     .backward = backward,
     .release = release,
+    .onnx = onnx,
 };
