@@ -104,10 +104,25 @@ static thaw_status insert_dropout(struct thaw_builder *builder, const char *befo
     return append_node(builder, name, NULL, op, attrs, place, node, 1, false, node);
 }
 
-/* The linear layer with `classes` outputs that replaces the model's last one. */
+/* A new head starts with equal logits for all images. One that is a convolution may be followed by
+ * an activation before its average (SqueezeNet: ReLU), whose gradient is zero at and below zero:
+ * it starts at one. */
+static void set_new_head(struct thaw_node *node) {
+    bool conv = node->op == thaw_op_find("conv");
+    for (int slot = 0; slot < node->spec.param_count; slot++) {
+        struct thaw_param_spec *spec = &node->spec.params[slot];
+        if (spec->kind == THAW_PARAM_BIAS)
+            spec->init = conv ? THAW_INIT_ONES : THAW_INIT_ZEROS;
+        else if (!conv || node->spec.param_count > 1)
+            spec->init = THAW_INIT_ZEROS;
+    }
+}
+
+/* The layer with `classes` outputs that replaces the model's classifier. */
 static thaw_status append_classifier(struct thaw_builder *builder, const char *name,
-                                     const char *alias, const thaw_yaml *attrs,
-                                     const thaw_yaml *place, int input, int *ret_node) {
+                                     const char *alias, const struct thaw_op *op,
+                                     const thaw_yaml *attrs, const thaw_yaml *place, int input,
+                                     int *ret_node) {
     struct thaw_arena *arena = &builder->graph->arena;
     const char *text = thaw_arena_format(arena, "{out: %d}", builder->options->classes);
     thaw_yaml *classes, *merged;
@@ -119,26 +134,39 @@ static thaw_status append_classifier(struct thaw_builder *builder, const char *n
     else
         merged = classes;
     THAW_TRY(insert_dropout(builder, name, place, &input));
-    return append_node(builder, name, alias, thaw_op_find("linear"), merged, place, &input, 1, true,
-                       ret_node);
+    THAW_TRY(append_node(builder, name, alias, op, merged, place, &input, 1, true, ret_node));
+    set_new_head(&builder->graph->nodes[*ret_node]);
+    return THAW_OK;
+}
+
+/* THAW_HEAD_LINEAR: the rest of the graph. Where the model's own classifier is a convolution, its
+ * features are maps, which are averaged first. */
+static thaw_status append_linear_head(struct thaw_builder *builder, const thaw_yaml *place,
+                                      int *node) {
+    struct thaw_arena *arena = &builder->graph->arena;
+    const struct thaw_op *linear = thaw_op_find("linear");
+    const char *classifier = thaw_arena_copy(arena, builder->classifier);
+    const char *average = thaw_arena_format(arena, "%s_average", builder->classifier);
+    if (!classifier || !average)
+        return THAW_ERROR_MEMORY;
+    if (builder->classifier_op != linear)
+        THAW_TRY(append_node(builder, average, NULL, thaw_op_find("global"), NULL, place, node, 1,
+                             false, node));
+    builder->finished = true;
+    return append_classifier(builder, classifier, NULL, linear, NULL, place, *node, node);
 }
 
 thaw_status thaw_build_node(struct thaw_builder *builder, const char *name, const char *alias,
                             const struct thaw_op *op, const thaw_yaml *attrs,
                             const thaw_yaml *place, const int *inputs, int input_count,
                             int *ret_node) {
-    bool replace = builder->options->classes > 0 && builder->last_linear;
-    if (replace && !strcmp(name, builder->last_linear))
-        return append_classifier(builder, name, alias, attrs, place, inputs[0], ret_node);
+    bool replace = builder->options->classes > 0 && builder->classifier;
+    if (replace && !strcmp(name, builder->classifier))
+        return append_classifier(builder, name, alias, op, attrs, place, inputs[0], ret_node);
     THAW_TRY(
         append_node(builder, name, alias, op, attrs, place, inputs, input_count, false, ret_node));
-    if (replace && builder->options->head == THAW_HEAD_LINEAR && !strcmp(name, builder->features)) {
-        const char *classifier = thaw_arena_copy(&builder->graph->arena, builder->last_linear);
-        if (!classifier)
-            return THAW_ERROR_MEMORY;
-        THAW_TRY(append_classifier(builder, classifier, NULL, NULL, place, *ret_node, ret_node));
-        builder->finished = true;
-    }
+    if (replace && builder->options->head == THAW_HEAD_LINEAR && !strcmp(name, builder->features))
+        return append_linear_head(builder, place, ret_node);
     return THAW_OK;
 }
 
@@ -217,10 +245,9 @@ static thaw_status read_reference(struct thaw_graph *graph, const thaw_yaml *doc
     return thaw_yaml_get_int(reference, "batch", 1, 1 << 20, &graph->reference_batch);
 }
 
-/* One pass over the document. `last_linear` and `features` come from an earlier pass, or are NULL.
- */
+/* One pass over the document. `classifier` and `features` are of an earlier pass, or NULL. */
 static thaw_status build_pass(const thaw_yaml *document, const struct thaw_graph_options *options,
-                              const char *last_linear, const char *features,
+                              const struct thaw_node *classifier, const char *features,
                               struct thaw_graph *graph) {
     const thaw_yaml *list = thaw_yaml_get(document, "graph");
     graph->caps = *options->caps;
@@ -234,7 +261,8 @@ static thaw_status build_pass(const thaw_yaml *document, const struct thaw_graph
     struct thaw_builder builder = {.graph = graph,
                                    .options = options,
                                    .blocks = blocks,
-                                   .last_linear = last_linear,
+                                   .classifier = classifier ? classifier->name : NULL,
+                                   .classifier_op = classifier ? classifier->op : NULL,
                                    .features = features ? features : ""};
     struct thaw_scope scope = {.prefix = ""};
     THAW_TRY(thaw_build_entries(&builder, &scope, list));
@@ -260,11 +288,12 @@ static thaw_status find_features(struct thaw_graph *graph, const thaw_yaml *docu
                           nearest ? "')" : "");
 }
 
-/* The full name of the last linear node: the classifier. NULL when there is none. */
-static const char *find_last_linear(const struct thaw_graph *graph) {
-    for (size_t i = graph->node_count; i-- > 1;)
-        if (graph->nodes[i].op == thaw_op_find("linear"))
-            return graph->nodes[i].name;
+/* The last linear layer or convolution after the features. NULL when there is none. */
+static const struct thaw_node *find_classifier(const struct thaw_graph *graph) {
+    const struct thaw_op *linear = thaw_op_find("linear"), *conv = thaw_op_find("conv");
+    for (int i = (int)graph->node_count - 1; i > graph->features; i--)
+        if (graph->nodes[i].op == linear || graph->nodes[i].op == conv)
+            return &graph->nodes[i];
     return NULL;
 }
 
@@ -274,17 +303,19 @@ static thaw_status build_graph(const thaw_yaml *document, const struct thaw_grap
                                        "graph", "features", "stages"};
     THAW_TRY(thaw_yaml_expect(document, THAW_YAML_MAPPING, "a model: input, graph, features"));
     THAW_TRY(thaw_yaml_only(document, keys, sizeof keys / sizeof *keys));
-    const char *last_linear = NULL, *features = NULL;
+    const struct thaw_node *classifier = NULL;
+    const char *features = NULL;
     if (options->classes > 0) { /* look at the model first, to know which layer is its classifier */
         struct thaw_graph_options plain = {.caps = options->caps, .size = options->size};
         THAW_TRY(build_pass(document, &plain, NULL, NULL, first));
         THAW_TRY(find_features(first, document));
-        last_linear = find_last_linear(first);
+        classifier = find_classifier(first);
         features = first->nodes[first->features].name;
-        if (!last_linear)
-            return thaw_yaml_fail(document, "the model has no linear layer to replace as its head");
+        if (!classifier)
+            return thaw_yaml_fail(document, "the model has no linear layer or convolution after "
+                                            "`features` to replace as its head");
     }
-    THAW_TRY(build_pass(document, options, last_linear, features, graph));
+    THAW_TRY(build_pass(document, options, classifier, features, graph));
     THAW_TRY(find_features(graph, document));
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];

@@ -28,10 +28,12 @@ struct thaw_builder {
     struct thaw_graph *graph;
     const struct thaw_graph_options *options;
     const thaw_yaml *blocks; /* the templates, or NULL */
-    const char *last_linear; /* full name of the model's last linear node; NULL in the first pass */
-    const char *features;    /* its full name */
-    int depth;               /* of nested blocks and groups */
-    bool finished;           /* THAW_HEAD_LINEAR: the head is built, ignore the rest */
+    const char *classifier;  /* full name of the layer that a new head replaces; NULL in the first
+                                pass */
+    const struct thaw_op *classifier_op; /* of the model: linear or conv */
+    const char *features;                /* its full name */
+    int depth;                           /* of nested blocks and groups */
+    bool finished;                       /* THAW_HEAD_LINEAR: the head is built, ignore the rest */
 };
 
 /* Reads a list of entries into the graph. */

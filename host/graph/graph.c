@@ -228,9 +228,8 @@ static void initial_values(const struct thaw_param *param, uint64_t seed, size_t
     struct thaw_rng rng =
         thaw_rng_init(seed, THAW_RNG_INIT, (uint32_t)hash, (uint32_t)(hash >> 32));
     float fan = (float)(param->spec->fan > 0 ? param->spec->fan : 1);
-    enum thaw_param_init init = param->new_head ? THAW_INIT_ZEROS : param->spec->init;
     for (size_t i = 0; i < count; i++)
-        switch (init) {
+        switch (param->spec->init) {
         case THAW_INIT_ZEROS:
             values[i] = 0;
             break;
@@ -249,21 +248,26 @@ static void initial_values(const struct thaw_param *param, uint64_t seed, size_t
         }
 }
 
+thaw_status thaw_param_initialise(const struct thaw_graph *graph, const struct thaw_param *param,
+                                  uint64_t seed) {
+    size_t count = thaw_param_count_values(param);
+    float *values = malloc(count * sizeof *values);
+    if (!values)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory initialising %s", param->name);
+    initial_values(param, seed, count, values);
+    thaw_status status = thaw_param_write(graph, param, values);
+    free(values);
+    return status;
+}
+
 thaw_status thaw_graph_allocate(struct thaw_graph *graph, thaw_device *device, uint64_t seed) {
     graph->device = device;
     for (size_t i = 0; i < graph->param_count; i++) {
         struct thaw_param *param = &graph->params[i];
-        size_t count = thaw_param_count_values(param);
         if (!param->value)
             THAW_TRY(thaw_buffer_create(
                 device, thaw_filter_size(&param->spec->filter) * sizeof(float), &param->value));
-        float *values = malloc(count * sizeof *values);
-        if (!values)
-            return thaw_fail(THAW_ERROR_MEMORY, "out of memory initialising %s", param->name);
-        initial_values(param, seed, count, values);
-        thaw_status status = thaw_param_write(graph, param, values);
-        free(values);
-        THAW_TRY(status);
+        THAW_TRY(thaw_param_initialise(graph, param, seed));
         param->origin = THAW_ORIGIN_INITIALISED;
     }
     return THAW_OK;

@@ -63,8 +63,10 @@ struct thaw_graph {
 };
 
 enum thaw_head_type {
-    THAW_HEAD_LAST,   /* the model's own head; its last linear layer gets `classes` outputs */
-    THAW_HEAD_LINEAR, /* one new linear layer on the bottleneck features */
+    THAW_HEAD_LAST,   /* the model's own head; its last linear layer or convolution gets `classes`
+                         outputs */
+    THAW_HEAD_LINEAR, /* one new linear layer on the bottleneck features (on their average over the
+                         map, where the model's classifier is a convolution) */
 };
 
 struct thaw_graph_options {
@@ -72,7 +74,7 @@ struct thaw_graph_options {
     int size;    /* input height and width; 0: the model's own */
     int classes; /* 0: the model's own head, unchanged */
     enum thaw_head_type head;
-    double dropout; /* before the last linear layer; 0: none */
+    double dropout; /* before the classifier; 0: none */
 };
 
 /* Builds from a parsed model document, which must outlive the graph. Errors name file, line and
@@ -84,6 +86,10 @@ void thaw_graph_destroy(struct thaw_graph **graph); /* frees device memory too *
 /* Creates parameter buffers and initialises them from `seed`: the same numbers on every device,
  * whatever its layout. */
 thaw_status thaw_graph_allocate(struct thaw_graph *graph, thaw_device *device, uint64_t seed);
+
+/* Gives the parameter its initial value, as thaw_graph_allocate() does. */
+thaw_status thaw_param_initialise(const struct thaw_graph *graph, const struct thaw_param *param,
+                                  uint64_t seed);
 
 /* Parameters in file order (spec.rank dimensions) to and from host memory. */
 size_t thaw_param_count_values(const struct thaw_param *param);           /* without padding */

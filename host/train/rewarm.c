@@ -54,19 +54,12 @@ thaw_status thaw_rewarm_init(const struct thaw_pilot_options *options,
     return THAW_OK;
 }
 
-/* A new head starts at zero: graph.c. */
 static thaw_status clear_head(struct thaw_rewarm *r) {
-    struct thaw_arena arena = {0};
-    thaw_status status = THAW_OK;
-    for (size_t i = 0; i < r->graph->param_count && status == THAW_OK; i++) {
-        const struct thaw_param *param = &r->graph->params[i];
-        if (!r->values[i])
-            continue;
-        float *zeros = thaw_arena_array(&arena, thaw_param_count_values(param) + 1, sizeof *zeros);
-        status = zeros ? thaw_param_write(r->graph, param, zeros) : THAW_ERROR_MEMORY;
-    }
-    thaw_arena_finish(&arena);
-    return status;
+    for (size_t i = 0; i < r->graph->param_count; i++)
+        if (r->values[i])
+            THAW_TRY(
+                thaw_param_initialise(r->graph, &r->graph->params[i], r->pilots.o.config->seed));
+    return THAW_OK;
 }
 
 thaw_status thaw_rewarm_run(struct thaw_rewarm *r, const uint32_t *rows, size_t count,

@@ -273,12 +273,48 @@ static void heads(void **state) {
     expect_shape("conv", 4, 18, 18);
 }
 
+static void conv_heads(void **state) {
+    (void)state;
+    static const char text[] = INPUT "graph:\n"
+                                     "  - conv: {out: 4, kernel: 3}\n"
+                                     "  - last: {conv: {out: 7, kernel: 1%s}}\n"
+                                     "  - relu\n"
+                                     "  - pool: global\n"
+                                     "features: conv\n";
+    struct thaw_graph_options options = {.classes = 3};
+    char model[512];
+    snprintf(model, sizeof model, text, "");
+    thaw_graph_destroy(&graph);
+    graph = test_model(model, &options, 4);
+    assert_string_equal(names(), "conv last relu pool");
+    expect_shape("pool", 3, 1, 1);
+    const struct thaw_node *last = node("last");
+    assert_true(graph->params[last->params[0]].new_head && graph->params[last->params[1]].new_head);
+    assert_false(graph->params[node("conv")->params[0]].new_head);
+    /* equal logits, and a ReLU that lets gradients pass */
+    assert_int_equal(last->spec.params[0].init, THAW_INIT_ZEROS);
+    assert_int_equal(last->spec.params[1].init, THAW_INIT_ONES);
+
+    options.head = THAW_HEAD_LINEAR;
+    thaw_graph_destroy(&graph);
+    graph = test_model(model, &options, 4);
+    assert_string_equal(names(), "conv last_average last");
+    expect_shape("last_average", 4, 1, 1);
+    assert_int_equal(node("last")->spec.params[1].init, THAW_INIT_ZEROS);
+
+    options.head = THAW_HEAD_LAST;
+    snprintf(model, sizeof model, text, ", bias: false");
+    thaw_graph_destroy(&graph);
+    graph = test_model(model, &options, 4);
+    assert_int_equal(node("last")->spec.params[0].init, THAW_INIT_KAIMING_NORMAL);
+}
+
 static void head_mistakes(void **state) {
     (void)state;
     struct thaw_graph_options options = {.classes = 2};
     struct thaw_graph *none = NULL;
     assert_fails(test_try_model(INPUT "graph: [relu]\nfeatures: relu\n", &options, 4, &none),
-                 THAW_ERROR_INPUT, "the model has no linear layer to replace as its head");
+                 THAW_ERROR_INPUT, "the model has no linear layer or convolution after `features`");
 }
 
 /* ---- mistakes ------------------------------------------------------------------------------- */
@@ -448,6 +484,9 @@ static const struct {
     {"efficientnet_lite2", 6092072},
     {"efficientnet_lite3", 8197096},
     {"efficientnet_lite4", 13006568},
+    {"inception_v3", 23834568},
+    {"squeezenet1_0", 1248424},
+    {"squeezenet1_1", 1235496},
 };
 
 static void built_in_models(void **state) {
@@ -473,7 +512,7 @@ static void built_in_models(void **state) {
         thaw_graph_destroy(&graph);
         options.classes = 2;
         options.head = THAW_HEAD_LINEAR;
-        options.size = 64;
+        options.size = 80; /* Inception needs 75 */
         assert_ok(thaw_graph_build(document, &options, &graph));
         assert_int_equal(graph->nodes[graph->output].out.c, 2);
         thaw_graph_destroy(&graph);
@@ -492,6 +531,7 @@ int main(void) {
         cmocka_unit_test(expressions),
         cmocka_unit_test(comparisons),
         cmocka_unit_test(heads),
+        cmocka_unit_test(conv_heads),
         cmocka_unit_test(head_mistakes),
         cmocka_unit_test(mistakes_of_entries),
         cmocka_unit_test(mistakes_of_blocks),
