@@ -301,6 +301,12 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
         ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
     "googlenet": (lambda: torchvision.models.googlenet(
         num_classes=CLASSES, aux_logits=False, init_weights=False, dropout=0.0), 96, 0.001, ["graph.17.dropout.p=0"]),
+    "inception_v3": (lambda: torchvision.models.inception_v3(
+        num_classes=CLASSES, aux_logits=False, init_weights=False, dropout=0.0), 112, 0.0005, ["graph.19.dropout.p=0"]),
+    "squeezenet1_0": (lambda: torchvision.models.squeezenet1_0(num_classes=CLASSES, dropout=0.0), 64, 0.000002,
+                      ["graph.1.classifier.nodes.0.0.dropout.p=0"]),
+    "squeezenet1_1": (lambda: torchvision.models.squeezenet1_1(num_classes=CLASSES, dropout=0.0), 64, 0.000005,
+                      ["graph.1.classifier.nodes.0.0.dropout.p=0"]),
     "mobilenet_v3_small": (mobilenet_v3_small, 64, 0.001, ["graph.2.classifier.nodes.2.2.dropout.p=0"]),
     "regnet_y_400mf": (lambda: torchvision.models.regnet_y_400mf(num_classes=CLASSES), 64, 0.0001, []),
     "mnasnet1_0": (mnasnet, 64, 0.0005, ["graph.2.classifier.nodes.0.0.dropout.p=0"]),
@@ -310,8 +316,9 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
     "darknet53": (DarkNet53, 64, 0.0001, []),
     "wide_resnet50_2": (lambda: torchvision.models.wide_resnet50_2(num_classes=CLASSES), 64, 0.0002, []),
 }
-FEWER_SAMPLES = {"darknet19", "darknet53", "densenet121", "efficientnet_b0", "googlenet", "mnasnet1_0", "mobilenet_v1",
-                 "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d", "wide_resnet50_2"}
+FEWER_SAMPLES = {"darknet19", "darknet53", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
+                 "mnasnet1_0", "mobilenet_v1", "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d",
+                 "wide_resnet50_2"}
 
 
 # ---- what they compute ------------------------------------------------------------------------------

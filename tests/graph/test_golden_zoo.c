@@ -8,7 +8,8 @@ int main(void) {
         {"efficientnet_b0", NULL, GOLDEN_DIRECT},    {"googlenet", NULL, GOLDEN_DEFAULT},
         {"mobilenet_v3_small", NULL, GOLDEN_DIRECT}, {"regnet_y_400mf", NULL, GOLDEN_DIRECT},
         {"mnasnet1_0", NULL, GOLDEN_DIRECT},         {"resnext50_32x4d", NULL, GOLDEN_DIRECT},
-        {"wide_resnet50_2", NULL, GOLDEN_DEFAULT},
+        {"wide_resnet50_2", NULL, GOLDEN_DEFAULT},   {"inception_v3", NULL, GOLDEN_DEFAULT},
+        {"squeezenet1_0", NULL, GOLDEN_DEFAULT},     {"squeezenet1_1", NULL, GOLDEN_DEFAULT},
     };
     struct CMUnitTest tests[sizeof checks / sizeof *checks];
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
