@@ -314,11 +314,12 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
     "mobilenet_v1": (MobileNetV1, 64, 0.002, []),
     "darknet19": (DarkNet19, 64, 0.0005, []),
     "darknet53": (DarkNet53, 64, 0.0001, []),
+    "shufflenet_v2_x1_0": (lambda: torchvision.models.shufflenet_v2_x1_0(num_classes=CLASSES), 64, 0.0005, []),
     "wide_resnet50_2": (lambda: torchvision.models.wide_resnet50_2(num_classes=CLASSES), 64, 0.0002, []),
 }
 FEWER_SAMPLES = {"darknet19", "darknet53", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
                  "mnasnet1_0", "mobilenet_v1", "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d",
-                 "wide_resnet50_2"}
+                 "shufflenet_v2_x1_0", "wide_resnet50_2"}
 
 
 # ---- what they compute ------------------------------------------------------------------------------
