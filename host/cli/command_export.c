@@ -60,8 +60,9 @@ static thaw_status print_json(const struct values *values, const struct thaw_exp
     const struct thaw_layout *in = &graph->nodes[0].out;
     const struct thaw_layout *out = &graph->nodes[graph->output].out;
     json_t *root =
-        json_pack("{s:o, s:o, s:[i, i, i], s:i}", "file", thaw_json_text(values->output), "model",
-                  thaw_json_text(graph->name), "input", in->c, in->h, in->w, "outputs", out->c);
+        json_pack("{s:o, s:o, s:[i, i, i], s:i, s:s}", "file", thaw_json_text(values->output),
+                  "model", thaw_json_text(graph->name), "input", in->c, in->h, in->w, "outputs",
+                  out->c, "output_node", graph->nodes[graph->output].name);
     if (root && summary)
         json_object_set_new(root, "onnx",
                             json_pack("{s:i, s:I, s:I, s:I, s:I, s:I}", "opset", THAW_ONNX_OPSET,

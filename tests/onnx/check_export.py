@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Compares exported networks with onnxruntime: check_export.py THAW WEIGHTS FOLDER [MODEL...]
+
+THAW is the program, WEIGHTS those of EfficientNet-Lite0, FOLDER a place for files. Logits of a few pictures must agree
+to 1e-4, kept and folded, of published weights, of random ones (of ResNet-18, or of the MODELs) and of a fine-tuned run.
+Run by .ci/run; needs onnx, onnxruntime and numpy."""
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy
+import onnx
+import onnxruntime
+
+TOLERANCE = 1e-4  # of the largest logit, or of 1
+PICTURES = 6
+
+
+def thaw(*words):
+    result = subprocess.run([THAW, *words], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(result.stdout) if "--json" in words else result.stdout
+
+
+def write_png(path, pixels):
+    """pixels: (height, width, 3), uint8."""
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+                   + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def make_pictures(folder, count, vertical, seed):
+    """Stripes with noise, and other colours in each picture."""
+    os.makedirs(folder, exist_ok=True)
+    random = numpy.random.default_rng(seed)
+    paths = []
+    for i in range(count):
+        y, x = numpy.mgrid[0:180, 0:200]
+        wave = numpy.sin((x if vertical else y) * random.uniform(0.1, 0.6) + random.uniform(0, 6))
+        colour = random.uniform(40, 90, 3)
+        pixels = 127 + wave[:, :, None] * colour + random.normal(0, 12, (180, 200, 3))
+        paths.append(os.path.join(folder, f"{i:02}.png"))
+        write_png(paths[-1], pixels.clip(0, 255).astype(numpy.uint8))
+    return paths
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__" and entry["dtype"] == "F32":
+            begin, end = (8 + length + offset for offset in entry["data_offsets"])
+            tensors[name] = numpy.frombuffer(data[begin:end], "<f4").reshape(entry["shape"])
+    return tensors
+
+
+def ours(model, output_node, pictures, folder):
+    """What Thaw's network sees of the pictures, and what it says."""
+    path = os.path.join(folder, "features.safetensors")
+    thaw("features", model, "--at", "input", output_node, "--files", *pictures, "-o", path, "-q")
+    tensors = read_safetensors(path)
+    return tensors["input"], tensors[output_node].reshape(len(pictures), -1)
+
+
+def softmax(logits):
+    values = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+    return values / values.sum(axis=1, keepdims=True)
+
+
+def compare(what, expected, actual):
+    scale = max(1.0, float(abs(expected).max()))
+    worst = float(abs(expected - actual).max())
+    agree = worst <= TOLERANCE * scale and numpy.isfinite(worst)
+    print(f"{'ok    ' if agree else 'FAILED'} {what}: differs by {worst:.2e}, largest logit {scale:.3g}", flush=True)
+    return agree
+
+
+def check(name, words, pictures, folder, classes=None):
+    """`words`: of `thaw export`, without the output."""
+    model = os.path.join(folder, name + ".safetensors")
+    thaw("export", *words, "-o", model, "-q")
+    agree = True
+    image, logits = None, None
+    for option in ("", "--fold", "--softmax", "--external-data"):
+        path = os.path.join(folder, name + option + ".onnx")
+        said = thaw("export", *words, "-o", path, "--json", *([option] if option else []))
+        if image is None:
+            image, logits = ours(model, said["output_node"], pictures, folder)
+        onnx.checker.check_model(path, full_check=True)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        agree &= json.loads(metadata["preprocessing"])["layout"] == "NCHW"
+        if classes:
+            agree &= json.loads(metadata["classes"]) == classes
+        for batch in (len(pictures), 1):
+            (output,) = session.run(None, {"input": image[:batch]})
+            expected = softmax(logits[:batch]) if option == "--softmax" else logits[:batch]
+            agree &= compare(f"{name} {option or 'as it is'}, batch {batch}", expected, output)
+    return agree
+
+
+def fine_tune(weights, folder):
+    for vertical in (False, True):
+        make_pictures(os.path.join(folder, "photos", "vertical" if vertical else "horizontal"), 16, vertical, vertical)
+    config = os.path.join(folder, "tuned.yaml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(f"""
+model: {{graph: efficientnet_lite0, weights: {weights}, size: 96}}
+data: {{format: folder, root: {folder}/photos}}
+batch: 8
+seed: 0
+name: tuned
+output: {folder}
+train:
+  - {{stage: head, train: [head], lr: 0.1x, epochs: 2}}
+  - {{stage: tune, train: [blocks.6, conv_head, head], lr: 0.05x, epochs: 1, norm: train}}
+""")
+    thaw("train", config, "--overwrite", "-q")
+    return os.path.join(folder, "tuned")
+
+
+def main():
+    weights, folder, models = sys.argv[2], sys.argv[3], sys.argv[4:] or ["resnet18"]
+    os.makedirs(folder, exist_ok=True)
+    pictures = make_pictures(os.path.join(folder, "pictures"), PICTURES, True, 5)
+    agree = True
+    for model in models:
+        agree &= check(model, [model, "--untrained", "1"], pictures, folder)
+    agree &= check("efficientnet_lite0", ["efficientnet_lite0", "--weights", weights], pictures, folder)
+    run = fine_tune(weights, folder)
+    agree &= check("fine-tuned", [run], pictures, folder, ["horizontal", "vertical"])
+    return 0 if agree else 1
+
+
+if __name__ == "__main__":
+    THAW = sys.argv[1]
+    sys.exit(main())
