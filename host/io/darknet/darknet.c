@@ -179,7 +179,7 @@ static thaw_status convert_layers(struct thaw_darknet_net *net) {
 static thaw_status check_document(struct thaw_darknet_net *net, const char *yaml) {
     struct thaw_device_caps caps = {.type = THAW_DEVICE_CPU,
                                     .is_cpu = true,
-                                    .block = 1,
+                                    .block = 8, /* stricter than 1 */
                                     .compute_units = 1,
                                     .max_work_group_size = 1,
                                     .base_align_bytes = 128};
