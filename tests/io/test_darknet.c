@@ -182,6 +182,23 @@ static void a_residual_network(void **state) {
     expect_same(net);
 }
 
+/* Darknet's own ResNets have no projections: where shapes differ, what fits is added. */
+static void shortcuts_between_shapes(void **state) {
+    (void)state;
+    struct darknet *net = darknet_new(3, 12, 0, 2);
+    unit(net, 6, 3, 1);
+    unit(net, 9, 1, 1);
+    darknet_shortcut(net, -2, "leaky"); /* more channels */
+    unit(net, 4, 1, 1);
+    darknet_shortcut(net, -2, "linear"); /* fewer */
+    unit(net, 7, 3, 2);
+    darknet_shortcut(net, -2, "leaky"); /* and every second pixel */
+    darknet_shortcut(net, 1, "linear");
+    darknet_avgpool(net);
+    darknet_connected(net, 5, false, "linear");
+    expect_same(net);
+}
+
 static void convolutions(void **state) {
     (void)state;
     struct darknet *net = darknet_new(1, 13, 0, 2);
@@ -410,6 +427,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_network_like_darknet_19),
         cmocka_unit_test(a_residual_network),
+        cmocka_unit_test(shortcuts_between_shapes),
         cmocka_unit_test(convolutions),
         cmocka_unit_test(routes_and_pools),
         cmocka_unit_test(squeeze_and_excitation),

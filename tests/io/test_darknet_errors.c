@@ -169,8 +169,11 @@ static void wrong_references(void **state) {
          "n.cfg:11: [route] groups=3 divides not the 4 channels of its input"},
         {NET CONV "[route]\nlayers=-1\ngroups=2\ngroup_id=2\n",
          "n.cfg:12: [route] group_id=2: expected a whole number from 0 to 1"},
-        {NET CONV CONV "[shortcut]\nfrom=-2\n",
-         "n.cfg:14: [shortcut] adds 4 x 6 x 6 (channels, height, width) to 4 x 4 x 4"},
+        {NET CONV "[conv]\nfilters=4\nsize=2\nactivation=relu\n[shortcut]\nfrom=-2\n",
+         "n.cfg:14: [shortcut] adds 4 x 6 x 6 (channels, height, width) to 4 x 5 x 5"},
+        {"[net]\nwidth=7\nheight=7\nchannels=3\n" CONV /* 5 -> 3: Darknet would add a corner */
+         "[conv]\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=relu\n[shortcut]\nfrom=-2\n",
+         "n.cfg:16: [shortcut] adds 4 x 5 x 5 (channels, height, width) to 4 x 3 x 3"},
         {NET CONV "[shortcut]\nfrom=-1\nweights_type=per_channel\n",
          "n.cfg:11: [shortcut] weights_type=per_channel: Thaw has this only as weights_type=none"},
         {NET CONV "[scale_channels]\nfrom=-1\n",

@@ -324,8 +324,11 @@ void darknet_shortcut(struct darknet *net, int from, const char *activation) {
     struct darknet_map *out = copy_layer(net);
     thaw_text_append(&net->cfg, "[shortcut]\nfrom=%d\n", from);
     write_activation(net, activation);
-    for (int i = 0; i < out->c * out->h * out->w; i++)
-        out->values[i] += other.values[i];
+    int stride = other.w / out->w, channels = other.c < out->c ? other.c : out->c;
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < out->h; y++)
+            for (int x = 0; x < out->w; x++)
+                *at(out, c, y, x) += *at(&other, c, y * stride, x * stride);
     activate_map(out, activation ? activation : "linear");
 }
 

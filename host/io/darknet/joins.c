@@ -19,16 +19,24 @@ static bool same_map(const struct thaw_darknet_shape *a, const struct thaw_darkn
     return a->h == b->h && a->w == b->w;
 }
 
-/* "op: [a, b]" over the layer's inputs */
+/* "op: [a, b]" over the layer's inputs, by these names */
 static thaw_status join(struct thaw_darknet_net *net, struct thaw_darknet_layer *layer,
-                        const char *op) {
+                        const char *op, const char *const *names) {
     struct thaw_text list = {0};
     for (int i = 0; i < layer->input_count; i++)
-        thaw_text_append(&list, "%s%s", i ? ", " : "", net->layers[layer->inputs[i]].value);
+        thaw_text_append(&list, "%s%s", i ? ", " : "", names[i]);
     thaw_status status = list.failed ? thaw_fail(THAW_ERROR_MEMORY, "out of memory")
                                      : thaw_darknet_node(net, layer, "%s: [%s]", op, list.text);
     thaw_text_finish(&list);
     return status;
+}
+
+static thaw_status join_values(struct thaw_darknet_net *net, struct thaw_darknet_layer *layer,
+                               const char *op) {
+    const char *names[THAW_DARKNET_INPUTS_MAX];
+    for (int i = 0; i < layer->input_count; i++)
+        names[i] = net->layers[layer->inputs[i]].value;
+    return join(net, layer, op, names);
 }
 
 /* ---- route ---------------------------------------------------------------------------------- */
@@ -79,7 +87,7 @@ static thaw_status convert_route(struct thaw_darknet_net *net, struct thaw_darkn
     }
     THAW_TRY(thaw_darknet_set_out(net, layer, channels, first->out.h, first->out.w));
     THAW_TRY(thaw_darknet_enter(net, layer));
-    return join(net, layer, "concat");
+    return join_values(net, layer, "concat");
 }
 
 static const struct thaw_darknet_key route_keys[] = {READ("layers"), READ("groups"),
@@ -107,24 +115,54 @@ static thaw_status read_from(struct thaw_darknet_net *net, struct thaw_darknet_l
     return THAW_OK;
 }
 
+/* Darknet adds what fits (src/blas.c, shortcut_cpu): of a larger map every second pixel, the
+ * channels that both have. Here: a part of the input `number`, widened with zeros; *ret_name is the
+ * node. */
+static thaw_status fit_input(struct thaw_darknet_net *net, struct thaw_darknet_layer *layer,
+                             int number, const char **ret_name) {
+    const struct thaw_darknet_layer *input = &net->layers[layer->inputs[number]];
+    const struct thaw_darknet_shape *from = &input->out, *to = &layer->in;
+    int step = from->h / to->h;
+    bool fits =
+        step > 0 && (from->h + step - 1) / step == to->h && (from->w + step - 1) / step == to->w;
+    if (!fits)
+        return thaw_darknet_fail(net, layer, "from", THAW_ERROR_UNSUPPORTED,
+                                 "adds %d x %d x %d (channels, height, width) to %d x %d x %d",
+                                 from->c, from->h, from->w, to->c, to->h, to->w);
+    const char *name = input->value;
+    struct thaw_arena *arena = &net->import->arena;
+    if (step > 1 || from->c > to->c) {
+        const char *part = thaw_arena_format(arena, "part%d", number);
+        int channels = from->c > to->c ? to->c : from->c;
+        THAW_TRY(thaw_darknet_node(net, layer,
+                                   "part%d: {slice: {channels: [0, %d], height: [0, null, %d], "
+                                   "width: [0, null, %d]}, from: %s}",
+                                   number, channels, step, step, name));
+        name = part;
+    }
+    if (from->c < to->c) {
+        const char *wide = thaw_arena_format(arena, "wide%d", number);
+        THAW_TRY(thaw_darknet_node(net, layer, "wide%d: {pad: {channels: [0, %d]}, from: %s}",
+                                   number, to->c - from->c, name));
+        name = wide;
+    }
+    *ret_name = name;
+    return name ? THAW_OK : THAW_ERROR_MEMORY;
+}
+
 static thaw_status convert_shortcut(struct thaw_darknet_net *net,
                                     struct thaw_darknet_layer *layer) {
     const struct thaw_cfg_option *weights = thaw_cfg_find(layer->section, "weights_type");
+    const char *names[THAW_DARKNET_INPUTS_MAX] = {layer->value};
     if (weights && strcmp(weights->value, "none") != 0)
         return thaw_darknet_fail(net, layer, "weights_type", THAW_ERROR_UNSUPPORTED,
                                  "weights_type=%s: Thaw has this only as weights_type=none",
                                  weights->value);
     THAW_TRY(read_from(net, layer, THAW_DARKNET_INPUTS_MAX - 1));
-    for (int i = 1; i < layer->input_count; i++) {
-        const struct thaw_darknet_shape *shape = &net->layers[layer->inputs[i]].out;
-        if (!same_map(shape, &layer->in) || shape->c != layer->in.c)
-            return thaw_darknet_fail(net, layer, "from", THAW_ERROR_UNSUPPORTED,
-                                     "adds %d x %d x %d (channels, height, width) to %d x %d x %d",
-                                     shape->c, shape->h, shape->w, layer->in.c, layer->in.h,
-                                     layer->in.w);
-    }
     THAW_TRY(thaw_darknet_enter(net, layer));
-    THAW_TRY(join(net, layer, "add"));
+    for (int i = 1; i < layer->input_count; i++)
+        THAW_TRY(fit_input(net, layer, i, &names[i]));
+    THAW_TRY(join(net, layer, "add", names));
     return thaw_darknet_activate(net, layer, "linear");
 }
 
@@ -152,7 +190,7 @@ static thaw_status convert_scale_channels(struct thaw_darknet_net *net,
     layer->inputs[1] = gate;
     THAW_TRY(thaw_darknet_set_out(net, layer, map->c, map->h, map->w));
     THAW_TRY(thaw_darknet_enter(net, layer));
-    THAW_TRY(join(net, layer, "mul"));
+    THAW_TRY(join_values(net, layer, "mul"));
     return thaw_darknet_activate(net, layer, "linear");
 }
 
