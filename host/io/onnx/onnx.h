@@ -58,8 +58,12 @@ struct thaw_onnx_import {
     const char **notes; /* what a person should know: what was assumed, dropped or turned into
                          * parameters; one sentence each */
     size_t note_count, note_capacity;
-    void *model; /* the file, which weights may borrow from */
+    void *model; /* the file, and what was computed of it: weights may borrow from either */
+    struct thaw_arena scratch;
 };
+
+/* Whether the bytes look like an ONNX file. */
+bool thaw_onnx_matches(const unsigned char *bytes, size_t size_bytes);
 
 /* Reads the file at `path`. *ret_import is finished by the caller. */
 thaw_status thaw_onnx_import_file(const char *path, const struct thaw_onnx_options *options,

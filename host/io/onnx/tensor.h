@@ -37,8 +37,17 @@ const char *thaw_onnx_elem_name(int elem);
 thaw_status thaw_onnx_tensor_decode(struct thaw_arena *arena, const Thaw__Onnx__TensorProto *proto,
                                     struct thaw_onnx_tensor *ret_tensor);
 
-/* A tensor of `arena` with its dims set and room for its data, zeros. THAW_ERROR_UNSUPPORTED for a
- * size beyond reason. */
+/* The same with the values as `bytes` from elsewhere; NULL: they are in the message's fields. */
+thaw_status thaw_onnx_tensor_decode_bytes(struct thaw_arena *arena,
+                                          const Thaw__Onnx__TensorProto *proto, const void *bytes,
+                                          size_t size_bytes, struct thaw_onnx_tensor *ret_tensor);
+
+/* The product of `dims`; THAW_ERROR_INPUT when one is negative or the product beyond reason. */
+thaw_status thaw_onnx_dims_count(int rank, const int64_t *dims, int64_t *ret_count);
+
+/* A tensor of `arena` with its dims set and room for its data, zeros; write through a
+ * cast. THAW_ERROR_UNSUPPORTED for too many dimensions, THAW_ERROR_INPUT for a size beyond reason.
+ */
 thaw_status thaw_onnx_tensor_make(struct thaw_arena *arena, int elem, int rank, const int64_t *dims,
                                   struct thaw_onnx_tensor *ret_tensor);
 
