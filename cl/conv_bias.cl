@@ -1,4 +1,5 @@
-// The gradient of a convolution's bias: db[o] = sum of dY[n,o,y,x] over n, y, x.
+// A convolution's bias: y[n,o,y,x] = b[o], for convolutions that add to their output; and its gradient,
+// db[o] = sum of dY[n,o,y,x] over n, y, x.
 //
 // partial [chunk][lanes] holds the sums over chunks of rows; combine adds them in order and writes zeros past
 // the last channel. `lanes`: channels of dY padded to whole blocks.
@@ -25,4 +26,14 @@ kernel void conv_bias_combine(global const float *partial, global float *db, int
         for (int chunk = 0; chunk < chunks; chunk++)
             sum += partial[(long)chunk * lanes + o];
     db[o] = sum;
+}
+
+// Padded lanes of the bias are zero.
+kernel void conv_bias_fill(global const float *bias, global float *y, WALK, MAP(y)) {
+    const int cb = get_global_id(2);
+    const REAL value = LOAD(bias + cb * B);
+    EACH_ROW(r) {
+        global float *q = MAP_AT(y, cb, r);
+        EACH_PIXEL(i) STORE(value, q + i * B);
+    }
 }

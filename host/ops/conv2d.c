@@ -11,65 +11,21 @@
  *             ceil(n/s) outputs, with the larger half of an odd padding below and to the right (0)
  *   groups    a number, or `depthwise`: one for each input channel (1)
  *   bias      true or false (true) */
-#include <string.h>
-
 #include "ops/conv_common.h"
 #include "ops/export.h"
 #include "ops/parse.h"
 
-#define EXTENT_MAX 65535
-#define CHANNELS_MAX (1 << 20)
-
-struct attrs {
-    int out; /* 0: as many as the input has */
-    int kernel[2], stride[2], dilation[2];
-    int pad[4]; /* top, left, bottom, right */
-    bool same;
-    int groups; /* 0: depthwise */
-    bool bias;
-};
-
-static thaw_status parse_pad(const thaw_yaml *map, struct attrs *attrs) {
-    const thaw_yaml *node = thaw_yaml_get(map, "pad");
-    if (node && node->kind == THAW_YAML_SCALAR && !strcmp(node->text, "same")) {
-        attrs->same = true;
-        return THAW_OK;
-    }
-    return thaw_op_parse_pads(map, EXTENT_MAX, " or same", attrs->pad);
-}
-
-static thaw_status parse_groups(const thaw_yaml *map, struct attrs *attrs) {
-    const thaw_yaml *node = thaw_yaml_get(map, "groups");
-    if (node && node->kind == THAW_YAML_SCALAR && !strcmp(node->text, "depthwise")) {
-        attrs->groups = 0;
-        return THAW_OK;
-    }
-    return thaw_yaml_get_int(map, "groups", 1, CHANNELS_MAX, &attrs->groups);
-}
-
 static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
     static const char *const keys[] = {"out",      "kernel", "stride", "pad",
                                        "dilation", "groups", "bias"};
-    struct attrs attrs = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .bias = true};
     const thaw_yaml *map = NULL;
     THAW_TRY(thaw_op_parse_map(node, keys, sizeof keys / sizeof *keys, &map));
-    THAW_TRY(thaw_op_parse_require(node, map, "kernel"));
-    THAW_TRY(parse_groups(map, &attrs));
-    if (attrs.groups != 0)
-        THAW_TRY(thaw_op_parse_require(node, map, "out"));
-    THAW_TRY(thaw_yaml_get_int(map, "out", 1, CHANNELS_MAX, &attrs.out));
-    THAW_TRY(thaw_op_parse_pair(map, "kernel", 1, EXTENT_MAX, attrs.kernel));
-    THAW_TRY(thaw_op_parse_pair(map, "stride", 1, EXTENT_MAX, attrs.stride));
-    THAW_TRY(thaw_op_parse_pair(map, "dilation", 1, EXTENT_MAX, attrs.dilation));
-    THAW_TRY(parse_pad(map, &attrs));
-    THAW_TRY(thaw_yaml_get_bool(map, "bias", &attrs.bias));
-    *(struct attrs *)ret_attrs = attrs;
-    return THAW_OK;
+    return thaw_conv_op_parse(node, map, true, ret_attrs);
 }
 
 /* Output size and padding before of one axis (0 vertical, 1 horizontal); 0: the kernel does not
  * fit. */
-static int out_size(const struct attrs *attrs, int axis, int size, int *ret_before) {
+static int out_size(const struct thaw_conv_attrs *attrs, int axis, int size, int *ret_before) {
     int64_t reach = (int64_t)(attrs->kernel[axis] - 1) * attrs->dilation[axis] + 1;
     int stride = attrs->stride[axis];
     if (attrs->same) {
@@ -83,15 +39,11 @@ static int out_size(const struct attrs *attrs, int axis, int size, int *ret_befo
     return room < 0 ? 0 : (int)(room / stride) + 1;
 }
 
-static thaw_status make_geometry(const struct attrs *attrs, const struct thaw_layout *in,
+static thaw_status make_geometry(const struct thaw_conv_attrs *attrs, const struct thaw_layout *in,
                                  const struct thaw_device_caps *caps,
                                  struct thaw_conv_geometry *ret_geometry) {
-    int groups = attrs->groups ? attrs->groups : in->c;
-    int out = attrs->out ? attrs->out : in->c;
-    if (in->c % groups != 0 || out % groups != 0)
-        return thaw_fail(THAW_ERROR_INPUT,
-                         "%d groups do not divide %d input and %d output channels", groups, in->c,
-                         out);
+    int groups = 0, out = 0;
+    THAW_TRY(thaw_conv_op_channels(attrs, in->c, &groups, &out));
     struct thaw_conv_geometry g = {.x = *in, .groups = groups};
     struct thaw_shape shape = {.n = in->n, .c = out};
     shape.h = out_size(attrs, 0, in->h, &g.pad_top);
@@ -116,11 +68,10 @@ static thaw_status make_geometry(const struct attrs *attrs, const struct thaw_la
 static thaw_status infer(const void *attrs_, const struct thaw_layout *in, int input_count,
                          const struct thaw_device_caps *caps, struct thaw_op_spec *ret_spec) {
     (void)input_count;
-    const struct attrs *attrs = attrs_;
+    const struct thaw_conv_attrs *attrs = attrs_;
     struct thaw_conv_geometry geometry;
     THAW_TRY(make_geometry(attrs, in, caps, &geometry));
-    thaw_conv_op_infer(&geometry, attrs->bias, ret_spec);
-    ret_spec->params[0].fan = geometry.w.o * geometry.w.kh * geometry.w.kw;
+    thaw_conv_op_infer(&geometry, false, attrs->bias, ret_spec);
     return THAW_OK;
 }
 
@@ -128,11 +79,11 @@ static thaw_status prepare(struct thaw_op_call *call) {
     struct thaw_conv_geometry geometry;
     THAW_TRY(make_geometry(call->attrs, &call->in[0].layout, thaw_device_get_caps(call->device),
                            &geometry));
-    return thaw_conv_op_prepare(call, &geometry);
+    return thaw_conv_op_prepare(call, &geometry, false);
 }
 
 static thaw_status onnx(struct thaw_export_call *call) {
-    const struct attrs *a = call->attrs;
+    const struct thaw_conv_attrs *a = call->attrs;
     int before[2], after[2];
     for (int axis = 0; axis < 2; axis++) {
         int in = axis ? call->in[0].w : call->in[0].h,
@@ -154,7 +105,7 @@ static thaw_status onnx(struct thaw_export_call *call) {
 const struct thaw_op thaw_op_conv2d = {
     .type = "conv",
     .summary = "two-dimensional convolution",
-    .attrs_size = sizeof(struct attrs),
+    .attrs_size = sizeof(struct thaw_conv_attrs),
     .inputs_min = 1,
     .inputs_max = 1,
     .fuses_activation = true,

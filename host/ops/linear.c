@@ -52,7 +52,7 @@ static thaw_status infer(const void *attrs_, const struct thaw_layout *in, int i
         return thaw_fail(THAW_ERROR_UNSUPPORTED, "%d x %d x %d inputs are more than %d", in->c,
                          in->h, in->w, FEATURES_MAX);
     struct thaw_conv_geometry geometry = make_geometry(attrs, in, caps);
-    thaw_conv_op_infer(&geometry, attrs->bias, ret_spec);
+    thaw_conv_op_infer(&geometry, false, attrs->bias, ret_spec);
     int fan_in = in->c * in->h * in->w;
     for (int i = 0; i < 2; i++) {
         ret_spec->params[i].init = THAW_INIT_LINEAR;
@@ -65,7 +65,7 @@ static thaw_status infer(const void *attrs_, const struct thaw_layout *in, int i
 static thaw_status prepare(struct thaw_op_call *call) {
     struct thaw_conv_geometry geometry =
         make_geometry(call->attrs, &call->in[0].layout, thaw_device_get_caps(call->device));
-    return thaw_conv_op_prepare(call, &geometry);
+    return thaw_conv_op_prepare(call, &geometry, false);
 }
 
 static thaw_status onnx(struct thaw_export_call *call) {
