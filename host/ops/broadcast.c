@@ -38,14 +38,8 @@ thaw_status thaw_broadcast_parse_param(const thaw_yaml *node, const char *functi
     const thaw_yaml *map = NULL;
     THAW_TRY(thaw_op_parse_map(node, keys, 3, &map));
     THAW_TRY(thaw_op_parse_require(node, map, "shape"));
-    const thaw_yaml *shape = thaw_yaml_get(map, "shape");
-    if (shape->kind != THAW_YAML_SEQUENCE || shape->count != 3)
-        return thaw_yaml_fail(shape, "'shape': expected [channels, height, width]");
-    for (int i = 0; i < 3; i++) {
-        int64_t size = 0;
-        THAW_TRY(thaw_yaml_int(shape->items[i], 1, THAW_OP_VALUES_MAX, &size));
-        attrs.shape[i] = (int)size;
-    }
+    int count = 0;
+    THAW_TRY(thaw_op_parse_list(map, "shape", 3, 3, 1, THAW_OP_VALUES_MAX, attrs.shape, &count));
     THAW_TRY(thaw_yaml_get_double(map, "init", -1e6, 1e6, &init));
     attrs.init = (float)init;
     THAW_TRY(thaw_yaml_get_int(map, "rank", 1, 3, &attrs.rank));

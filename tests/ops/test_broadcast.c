@@ -141,8 +141,8 @@ static void test_errors(void **state) {
     (void)state;
     op_parse_fails("sub", "{scale: 2}", "unknown key 'scale'");
     op_parse_fails("scale", NULL, "'shape' is required");
-    op_parse_fails("scale", "{shape: 3}", "expected [channels, height, width]");
-    op_parse_fails("shift", "{shape: [3, 1]}", "expected [channels, height, width]");
+    op_parse_fails("scale", "{shape: 3}", "expected a list of 3 numbers");
+    op_parse_fails("shift", "{shape: [3, 1]}", "expected a list of 3 numbers");
     op_parse_fails("shift", "{shape: [3, 1, 0]}", "attrs:1:16");
     op_parse_fails("scale", "{shape: [3, 1, 1], rank: 2}", "expected 3, or 1");
     op_parse_fails("scale", "{shape: [3, 1, 2], rank: 1}", "expected 3, or 1");
