@@ -56,8 +56,12 @@ static thaw_status print_json(const struct thaw_weights *weights, const char *in
                   "tensors", thaw_import_list_tensors(weights)));
 }
 
-/* ---- what the file is, and the options that go with it
- * ----------------------------------------------------------------------- */
+/* ---- what the file is, and the options that go with it -------------------------------------- */
+
+static bool has_ending(const char *path, const char *ending) {
+    size_t length = strlen(path), end = strlen(ending);
+    return length > end && !strcmp(path + length - end, ending);
+}
 
 static thaw_status refuse_darknet_options(const struct import_values *values, const char *input) {
     if (!values->weights && !values->until)
@@ -84,8 +88,13 @@ static thaw_status import_weights(const struct thaw_cli *cli, const char *input,
     struct thaw_weights weights;
     THAW_TRY(refuse_darknet_options(values, input));
     THAW_TRY(refuse_onnx_options(values, input));
-    THAW_TRY(thaw_weights_import(input, values->output, &weights));
-    thaw_status status = THAW_OK;
+    thaw_status status = thaw_weights_import(input, values->output, &weights);
+    if (status == THAW_ERROR_INPUT && has_ending(input, ".weights"))
+        return thaw_hint(status,
+                         "Darknet's weights come in with their network: thaw import NET.cfg "
+                         "--weights %s -o OUT",
+                         input);
+    THAW_TRY(status);
     if (cli->json) {
         status = print_json(&weights, input, values->output);
     } else if (!cli->quiet) {
@@ -130,11 +139,6 @@ static thaw_status import_onnx(const struct thaw_cli *cli, const char *input,
     thaw_status status = thaw_import_write(cli, &paths, &model);
     thaw_onnx_import_finish(&import);
     return status;
-}
-
-static bool has_ending(const char *path, const char *ending) {
-    size_t length = strlen(path), end = strlen(ending);
-    return length > end && !strcmp(path + length - end, ending);
 }
 
 static thaw_status run(const struct thaw_cli *cli, const void *values_) {

@@ -121,6 +121,9 @@ static void wrong_words(void **state) {
                      2, "1020 bytes (255 numbers) are left behind the last layer of ");
     test_expect_exit(TEST_THAW(NULL, "import", cfg, "-w", "no-such.weights", "-o", "x"), 2,
                      "no-such.weights");
+    test_expect_exit(TEST_THAW(NULL, "import", tiny_path("detector.weights"), "-o", "x"), 2,
+                     "hint: Darknet's weights come in with their network: thaw import NET.cfg "
+                     "--weights ");
     test_expect_exit(TEST_THAW(NULL, "import", cfg, "-o", "/no/such/folder/x"), 1,
                      "/no/such/folder/x.yaml");
     test_expect_exit(TEST_THAW(NULL, "import", cfg, "-o", tiny_path("photos/")), 2,

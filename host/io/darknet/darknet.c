@@ -216,6 +216,9 @@ static thaw_status import_network(const struct thaw_darknet_bytes *cfg,
     THAW_TRY(check_document(net, import->yaml));
     if (weights->size_bytes)
         THAW_TRY(thaw_darknet_read_numbers(net, weights, &import->weights));
+    else
+        THAW_TRY(thaw_darknet_note(import, "no .weights were given: training starts from random "
+                                           "ones"));
     return tell_ignored(net);
 }
 

@@ -120,9 +120,8 @@ struct convolution {
 
 static thaw_status read_convolution(const struct thaw_darknet_net *net,
                                     const struct thaw_darknet_layer *layer,
-                                    struct convolution *ret_conv) {
-    struct convolution c = {
-        .filters = 1, .kernel = 1, .stride = {1, 1}, .dilation = 1, .groups = 1};
+                                    struct convolution *conv) {
+    struct convolution c = *conv; /* what Darknet takes for absent keys */
     int half = 0;
     THAW_TRY(thaw_darknet_int(net, layer, "filters", 1, THAW_DARKNET_CHANNELS_MAX, &c.filters));
     THAW_TRY(thaw_darknet_int(net, layer, "size", 1, 255, &c.kernel));
@@ -144,7 +143,7 @@ static thaw_status read_convolution(const struct thaw_darknet_net *net,
                                  "groups=%d divides not both its %d input channels and its %d "
                                  "filters",
                                  c.groups, layer->in.c, c.filters);
-    *ret_conv = c;
+    *conv = c;
     return THAW_OK;
 }
 
@@ -208,7 +207,8 @@ static thaw_status convert_to_linear(struct thaw_darknet_net *net, struct thaw_d
 
 static thaw_status convert_convolutional(struct thaw_darknet_net *net,
                                          struct thaw_darknet_layer *layer) {
-    struct convolution c = {0};
+    struct convolution c = {
+        .filters = 1, .kernel = 1, .stride = {1, 1}, .dilation = 1, .groups = 1};
     const char *activation = NULL;
     THAW_TRY(read_convolution(net, layer, &c));
     THAW_TRY(infer_convolution(net, layer, &c));
