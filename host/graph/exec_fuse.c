@@ -111,7 +111,8 @@ static void combine(thaw_exec *exec) {
                    !(exec->options.training && item->node->batch_statistics)) {
             before->fold_norm = i;
             item->stands_for = producer;
-        } else if (op->activation != THAW_ACTIVATION_NONE && may_absorb(exec, producer, i)) {
+        } else if (op->activation != THAW_ACTIVATION_NONE && may_absorb(exec, producer, i) &&
+                   (!op->fusable || op->fusable(item->node->attrs))) {
             before->call.activation = op->activation;
             before->call.activation_parameter =
                 op->activation_parameter ? op->activation_parameter(item->node->attrs) : 0;

@@ -136,7 +136,9 @@ struct thaw_op {
     thaw_status (*forward)(const struct thaw_op_call *call, const struct thaw_op_step *step);
     thaw_status (*backward)(const struct thaw_op_call *call, const struct thaw_op_step *step);
     void (*release)(struct thaw_op_call *call); /* NULL: nothing to free; accepts state == NULL */
-    /* For activation ops: the parameter (slope) in attrs; NULL: 0. */
+    /* For activation ops: whether `activation` is all that attrs say (NULL: yes), and its parameter
+     * (slope) in them (NULL: 0). */
+    bool (*fusable)(const void *attrs);
     float (*activation_parameter)(const void *attrs);
     /* For ops that run convolutions, after prepare: the problem of a direction; false when the call
      * has no use for that direction. NULL: no convolutions. */

@@ -1,29 +1,22 @@
 /* y = max(x, 0);  dX = dY where y > 0. Attributes: none. */
 #include "ops/activation.h"
-#include "ops/export.h"
 
-extern const struct thaw_op thaw_op_relu;
+static const struct thaw_activation_kind kind = {
+    .function = "relu",
+    .fused = true,
+    .from_output = true,
+    .onnx = "Relu",
+};
 
-static thaw_status prepare(struct thaw_op_call *call) {
-    return thaw_activation_prepare(call, &thaw_op_relu, true);
-}
-
-static thaw_status onnx(struct thaw_export_call *call) {
-    thaw_export_unary(call, "Relu");
-    return THAW_OK;
+static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
+    return thaw_activation_parse(node, &kind, ret_attrs);
 }
 
 const struct thaw_op thaw_op_relu = {
     .type = "relu",
     .summary = "max(x, 0)",
-    .inputs_min = 1,
-    .inputs_max = 1,
     .activation = THAW_ACTIVATION_RELU,
-    .parse = thaw_activation_parse_none,
-    .infer = thaw_activation_infer_from_output,
-    .prepare = prepare,
-    .forward = thaw_activation_forward,
-    .backward = thaw_activation_backward,
-    .release = thaw_activation_release,
-    .onnx = onnx,
+    .parse = parse,
+    .onnx = thaw_activation_onnx,
+    THAW_ACTIVATION_PARTS,
 };

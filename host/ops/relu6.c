@@ -1,11 +1,14 @@
 /* y = min(max(x, 0), 6);  dX = dY where 0 < y < 6. Attributes: none. */
 #include "ops/activation.h"
-#include "ops/export.h"
 
-extern const struct thaw_op thaw_op_relu6;
+static const struct thaw_activation_kind kind = {
+    .function = "relu6",
+    .fused = true,
+    .from_output = true,
+};
 
-static thaw_status prepare(struct thaw_op_call *call) {
-    return thaw_activation_prepare(call, &thaw_op_relu6, true);
+static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
+    return thaw_activation_parse(node, &kind, ret_attrs);
 }
 
 static thaw_status onnx(struct thaw_export_call *call) {
@@ -18,14 +21,8 @@ static thaw_status onnx(struct thaw_export_call *call) {
 const struct thaw_op thaw_op_relu6 = {
     .type = "relu6",
     .summary = "min(max(x, 0), 6)",
-    .inputs_min = 1,
-    .inputs_max = 1,
     .activation = THAW_ACTIVATION_RELU6,
-    .parse = thaw_activation_parse_none,
-    .infer = thaw_activation_infer_from_output,
-    .prepare = prepare,
-    .forward = thaw_activation_forward,
-    .backward = thaw_activation_backward,
-    .release = thaw_activation_release,
+    .parse = parse,
     .onnx = onnx,
+    THAW_ACTIVATION_PARTS,
 };

@@ -1,12 +1,14 @@
 /* y = x s, s = 1 / (1 + exp(-x));  dX = dY s (1 + x (1 - s)). Also called swish. Attributes: none.
  */
 #include "ops/activation.h"
-#include "ops/export.h"
 
-extern const struct thaw_op thaw_op_silu;
+static const struct thaw_activation_kind kind = {
+    .function = "silu",
+    .fused = true,
+};
 
-static thaw_status prepare(struct thaw_op_call *call) {
-    return thaw_activation_prepare(call, &thaw_op_silu, false);
+static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
+    return thaw_activation_parse(node, &kind, ret_attrs);
 }
 
 static thaw_status onnx(struct thaw_export_call *call) {
@@ -18,14 +20,8 @@ static thaw_status onnx(struct thaw_export_call *call) {
 const struct thaw_op thaw_op_silu = {
     .type = "silu",
     .summary = "x / (1 + exp(-x))",
-    .inputs_min = 1,
-    .inputs_max = 1,
     .activation = THAW_ACTIVATION_SILU,
-    .parse = thaw_activation_parse_none,
-    .infer = thaw_activation_infer_from_input,
-    .prepare = prepare,
-    .forward = thaw_activation_forward,
-    .backward = thaw_activation_backward,
-    .release = thaw_activation_release,
+    .parse = parse,
     .onnx = onnx,
+    THAW_ACTIVATION_PARTS,
 };
