@@ -233,6 +233,35 @@ static void routes_and_pools(void **state) {
     expect_same(net);
 }
 
+static void maps_that_grow(void **state) {
+    (void)state;
+    struct darknet *net = darknet_new(3, 8, 0, 2);
+    unit(net, 6, 3, 1);
+    unit(net, 8, 3, 2);
+    unit(net, 5, 3, 2);
+    darknet_upsample(net, 2);
+    darknet_route(net, "-1,1", 1, 0);
+    unit(net, 4, 1, 1);
+    darknet_upsample(net, 3);
+    darknet_avgpool(net);
+    darknet_connected(net, 3, false, "linear");
+    expect_same(net);
+}
+
+static void activations(void **state) {
+    (void)state;
+    static const char *const names[] = {"linear", "leaky", "relu",   "logistic", "relu6",
+                                        "swish",  "mish",  "tanh",   "elu",      "selu",
+                                        "gelu",   "relie", "hardtan"};
+    struct darknet *net = darknet_new(3, 6, 0, 2);
+    DARKNET_CONV(net, .filters = 5, .size = 3, .pad = true, .batch_normalize = true,
+                 .activation = "linear");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        DARKNET_CONV(net, .filters = 5, .size = 1, .activation = names[i]);
+    darknet_connected(net, 3, false, "linear");
+    expect_same(net);
+}
+
 static void squeeze_and_excitation(void **state) {
     (void)state;
     struct darknet *net = darknet_new(3, 8, 0, 2);
@@ -430,6 +459,8 @@ int main(void) {
         cmocka_unit_test(shortcuts_between_shapes),
         cmocka_unit_test(convolutions),
         cmocka_unit_test(routes_and_pools),
+        cmocka_unit_test(maps_that_grow),
+        cmocka_unit_test(activations),
         cmocka_unit_test(squeeze_and_excitation),
         cmocka_unit_test(connected_layers_of_all_versions),
         cmocka_unit_test(an_old_network_with_a_crop),
