@@ -39,6 +39,7 @@ static const struct fuzz_seed tokens[] = {
     FUZZ_SEED_TEXT("[avgpool]\n"),
     FUZZ_SEED_TEXT("[batchnorm]\n"),
     FUZZ_SEED_TEXT("[upsample]\n"),
+    FUZZ_SEED_TEXT("[reorg]\nstride=2\n"),
     FUZZ_SEED_TEXT("[softmax]\n"),
     FUZZ_SEED_TEXT("[scale_channels]\nfrom="),
     FUZZ_SEED_TEXT("[dropout]\n"),

@@ -248,6 +248,22 @@ static void maps_that_grow(void **state) {
     expect_same(net);
 }
 
+static void a_passthrough_like_yolo_2(void **state) {
+    (void)state;
+    struct darknet *net = darknet_new(3, 12, 0, 1);
+    unit(net, 6, 3, 1);
+    darknet_maxpool(net, 2, 2, -1); /* 6 x 6 */
+    unit(net, 8, 3, 1);
+    darknet_maxpool(net, 2, 2, -1);
+    unit(net, 5, 3, 1);
+    darknet_route(net, "-3", 1, 0);
+    darknet_reorg(net, 2);
+    darknet_route(net, "-1,-3", 1, 0);
+    darknet_avgpool(net);
+    darknet_connected(net, 3, false, "linear");
+    expect_same(net);
+}
+
 static void activations(void **state) {
     (void)state;
     static const char *const names[] = {"linear", "leaky", "relu",   "logistic", "relu6",
@@ -460,6 +476,7 @@ int main(void) {
         cmocka_unit_test(convolutions),
         cmocka_unit_test(routes_and_pools),
         cmocka_unit_test(maps_that_grow),
+        cmocka_unit_test(a_passthrough_like_yolo_2),
         cmocka_unit_test(activations),
         cmocka_unit_test(squeeze_and_excitation),
         cmocka_unit_test(connected_layers_of_all_versions),

@@ -131,7 +131,10 @@ static void layers_that_thaw_has_not(void **state) {
          "n.cfg:13: [yolo] is a detection head; Thaw imports what lies below it",
          "--until 2 stops before it, a smaller number (Darknet counts layers from 0) stops "
          "earlier"},
-        {NET CONV "[reorg]\nstride=2\n", "n.cfg:9: [reorg] is a layer that Thaw does not have",
+        {NET CONV "[reorg]\nstride=4\n",
+         "n.cfg:10: [reorg] stride=4 does not divide its input of 4 x 6 x 6 (channels, height, "
+         "width)"},
+        {NET CONV "[lstm]\noutput=2\n", "n.cfg:9: [lstm] is a layer that Thaw does not have",
          "--until 1 stops before it, a smaller number (Darknet counts layers from 0) stops "
          "earlier"},
         {NET "[convolutionl]\nfilters=1\n",

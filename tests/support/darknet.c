@@ -290,6 +290,21 @@ void darknet_upsample(struct darknet *net, int stride) {
                 *at(out, c, y, x) = *at(&in, c, y / stride, x / stride);
 }
 
+void darknet_reorg(struct darknet *net, int stride) {
+    const struct darknet_map in = *last(net);
+    struct darknet_map *out = add_layer(net, in.c * stride * stride, in.h / stride, in.w / stride);
+    int channels = in.c / (stride * stride);
+    thaw_text_append(&net->cfg, "[reorg]\nstride=%d\n\n", stride);
+    for (int k = 0; k < in.c; k++)
+        for (int j = 0; j < in.h; j++)
+            for (int i = 0; i < in.w; i++) {
+                int offset = k / channels, x = i * stride + offset % stride;
+                int y = j * stride + offset / stride;
+                out->values[i + in.w * (j + in.h * k)] =
+                    in.values[x + in.w * stride * (y + in.h * stride * (k % channels))];
+            }
+}
+
 /* ---- layers that read others ---------------------------------------------------------------- */
 
 static const struct darknet_map *layer_at(const struct darknet *net, int index) {

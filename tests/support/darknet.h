@@ -42,6 +42,7 @@ void darknet_activation(struct darknet *net, const char *activation);
 void darknet_maxpool(struct darknet *net, int size, int stride, int padding);
 void darknet_avgpool(struct darknet *net);
 void darknet_upsample(struct darknet *net, int stride);
+void darknet_reorg(struct darknet *net, int stride);
 /* `layers` as in the cfg, "-1,-4" */
 void darknet_route(struct darknet *net, const char *layers, int groups, int group);
 void darknet_shortcut(struct darknet *net, int from, const char *activation);

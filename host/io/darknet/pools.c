@@ -99,3 +99,29 @@ static const struct thaw_darknet_key upsample_keys[] = {READ("stride"), NEUTRAL(
 
 const struct thaw_darknet_type thaw_darknet_upsample = {
     .name = "upsample", .label = "upsample", KEYS(upsample_keys), .convert = convert_upsample};
+
+/* YOLOv2's passthrough (src/blas.c, reorg_cpu): the input, of C x H x W, is read as if it were C /
+ * s^2 maps of H s x W s, whose squares of s x s pixels go into as many groups of channels; the
+ * result is in turn read as C s^2 maps of H / s x W / s. */
+static thaw_status convert_reorg(struct thaw_darknet_net *net, struct thaw_darknet_layer *layer) {
+    const struct thaw_darknet_shape *in = &layer->in;
+    int s = 1;
+    THAW_TRY(thaw_darknet_int(net, layer, "stride", 1, 64, &s));
+    if (in->c % (s * s) || in->h % s || in->w % s)
+        return thaw_darknet_fail(net, layer, "stride", THAW_ERROR_INPUT,
+                                 "stride=%d does not divide its input of %d x %d x %d (channels, "
+                                 "height, width)",
+                                 s, in->c, in->h, in->w);
+    THAW_TRY(thaw_darknet_set_out(net, layer, (int64_t)in->c * s * s, in->h / s, in->w / s));
+    THAW_TRY(thaw_darknet_enter(net, layer));
+    return thaw_darknet_node(net, layer,
+                             "rearrange: {view: [%d, %d, %d, %d, %d], order: [2, 4, 0, 1, 3], out: "
+                             "[%d, %d, %d]}",
+                             in->c / (s * s), in->h, s, in->w, s, layer->out.c, layer->out.h,
+                             layer->out.w);
+}
+
+static const struct thaw_darknet_key reorg_keys[] = {READ("stride"), NEUTRAL("reverse", 0)};
+
+const struct thaw_darknet_type thaw_darknet_reorg = {
+    .name = "reorg", .label = "reorg", KEYS(reorg_keys), .convert = convert_reorg};

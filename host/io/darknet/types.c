@@ -12,6 +12,7 @@
     X(avgpool)                                                                                     \
     X(local_avgpool)                                                                               \
     X(upsample)                                                                                    \
+    X(reorg)                                                                                       \
     X(route)                                                                                       \
     X(shortcut)                                                                                    \
     X(scale_channels)                                                                              \
@@ -33,9 +34,9 @@ static const struct thaw_darknet_type *const types[] = {
 
 static const char *const detection[] = {"yolo", "region", "detection", "Gaussian_yolo", "iseg"};
 static const char *const others[] = {
-    "reorg",    "reorg3d",       "reorg_old", "local",           "rnn",   "gru",     "lstm",
-    "crnn",     "conv_lstm",     "lrn",       "deconvolutional", "sam",   "history", "l2norm",
-    "logistic", "normalization", "implicit",  "contrastive",     "empty",
+    "reorg3d",       "reorg_old", "local",           "rnn",   "gru",     "lstm",   "crnn",
+    "conv_lstm",     "lrn",       "deconvolutional", "sam",   "history", "l2norm", "logistic",
+    "normalization", "implicit",  "contrastive",     "empty",
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
