@@ -1,30 +1,76 @@
-// Softmax over `classes`, a work-group for each image; the maths is in host/ops/softmax.c. In place is fine.
+// Softmax and, with -DLOG=1, its logarithm along lines: through the channels of a pixel (-DCHANNELS=1), a column or a
+// row of a map. The maths is in host/ops/softmax_common.h. A line is one item's, or with -DGROUP a work-group's; an
+// item takes per_item lines. A step along a line is step floats. In place is fine.
+//
+// Line l is line l % units of image l / units, and begins in row l % units / columns, at pixel l % units % columns.
 
-#define EACH_BLOCK(cb) for (int cb = get_local_id(0); cb * B < classes; cb += GROUP)
-#define IMAGE_AT(t, cb) (MAP_BASE(t, cb) + (long)get_group_id(1) * t##_image)
+#define LINES int channels, int steps, int lines, int units, int columns, int per_item
 #define ZERO ((REAL)(0.0f))
+#if GROUP == 1
+#define EACH_LINE(l) for (int l = get_global_id(0) * per_item, l##_end = min(lines, l + per_item); l < l##_end; l++)
+#define EACH_STEP(k) for (int k = 0; k < steps; k++)
+#else
+#define EACH_LINE(l) for (int l = get_group_id(0); l < lines; l += get_num_groups(0))
+#define EACH_STEP(k) for (int k = get_local_id(0); k < steps; k += GROUP)
+#endif
+#define LINE_AT(t, l)                                                                                                  \
+    (MAP_BASE(t, get_global_id(2)) + (long)((l) / units) * t##_image + (l) % units / columns * t##_row +               \
+     (l) % units % columns * B)
 
-kernel void softmax_forward(global const float *x, global float *y, int classes, MAP(x), MAP(y)) {
+#if CHANNELS
+#define LANES(k) (channels - (k) * B)
+#define VALUE float
+#define LINE_MAX(v) lanes_max(GROUP_MAX(v))
+#define LINE_SUM(v) lanes_sum(GROUP_SUM(v))
+#else
+#define LANES(k) (channels - (int)get_global_id(2) * B)
+#define VALUE REAL
+#define LINE_MAX(v) (v)
+#define LINE_SUM(v) (v)
+#endif
+
+kernel void softmax_forward(global const float *x, global float *y, LINES, MAP(x), long x_step, MAP(y), long y_step) {
     SCRATCH;
-    REAL most = (REAL)(-INFINITY), sum = ZERO;
-    EACH_BLOCK(cb) most = max(most, keep_lanes(LOAD(IMAGE_AT(x, cb)), (REAL)(-INFINITY), classes - cb * B));
-    const float shift = lanes_max(GROUP_MAX(most));
-    EACH_BLOCK(cb) sum += keep_lanes(exp(LOAD(IMAGE_AT(x, cb)) - shift), ZERO, classes - cb * B);
-    const float scale = 1.0f / lanes_sum(GROUP_SUM(sum));
-    EACH_BLOCK(cb)
-        STORE(keep_lanes(exp(LOAD(IMAGE_AT(x, cb)) - shift) * scale, ZERO, classes - cb * B), IMAGE_AT(y, cb));
+    EACH_LINE(l) {
+        global const float *p = LINE_AT(x, l);
+        global float *q = LINE_AT(y, l);
+        REAL most = (REAL)(-INFINITY), sum = ZERO;
+        EACH_STEP(k) most = max(most, keep_lanes(LOAD(p + k * x_step), (REAL)(-INFINITY), LANES(k)));
+        const VALUE shift = LINE_MAX(most);
+        EACH_STEP(k) sum += keep_lanes(exp(LOAD(p + k * x_step) - shift), ZERO, LANES(k));
+#if LOG
+        const VALUE offset = shift + log(LINE_SUM(sum));
+        EACH_STEP(k) STORE(keep_lanes(LOAD(p + k * x_step) - offset, ZERO, LANES(k)), q + k * y_step);
+#else
+        const VALUE scale = 1.0f / LINE_SUM(sum);
+        EACH_STEP(k) STORE(keep_lanes(exp(LOAD(p + k * x_step) - shift) * scale, ZERO, LANES(k)), q + k * y_step);
+#endif
+    }
 }
 
-kernel void softmax_backward(global const float *y, global const float *dy, global float *dx, int classes,
-                             int accumulate, MAP(y), MAP(dy), MAP(dx)) {
+kernel void softmax_backward(global const float *y, global const float *dy, global float *dx, int accumulate, LINES,
+                             MAP(y), long y_step, MAP(dy), long dy_step, MAP(dx), long dx_step) {
     SCRATCH;
-    REAL sum = ZERO;
-    EACH_BLOCK(cb) sum += LOAD(IMAGE_AT(y, cb)) * LOAD(IMAGE_AT(dy, cb));
-    const float average = lanes_sum(GROUP_SUM(sum));
-    EACH_BLOCK(cb) {
-        REAL result = LOAD(IMAGE_AT(y, cb)) * (LOAD(IMAGE_AT(dy, cb)) - average);
-        if (accumulate)
-            result += LOAD(IMAGE_AT(dx, cb));
-        STORE(result, IMAGE_AT(dx, cb));
+    EACH_LINE(l) {
+        global const float *p = LINE_AT(y, l), *grad = LINE_AT(dy, l);
+        global float *q = LINE_AT(dx, l);
+        REAL sum = ZERO;
+#if LOG
+        EACH_STEP(k) sum += LOAD(grad + k * dy_step);
+#else
+        EACH_STEP(k) sum += LOAD(p + k * y_step) * LOAD(grad + k * dy_step);
+#endif
+        const VALUE total = LINE_SUM(sum);
+        EACH_STEP(k) {
+#if LOG
+            REAL result = LOAD(grad + k * dy_step) - exp(LOAD(p + k * y_step)) * total;
+            result = keep_lanes(result, ZERO, LANES(k));
+#else
+            REAL result = LOAD(p + k * y_step) * (LOAD(grad + k * dy_step) - total);
+#endif
+            if (accumulate)
+                result += LOAD(q + k * dx_step);
+            STORE(result, q + k * dx_step);
+        }
     }
 }

@@ -1,6 +1,9 @@
 /* Softmax and the loss against their definitions in double precision. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "ops/parse.h"
 #include "support/op_harness.h"
 
 static double log_sum_exp(const struct op_map *x, int n) {
@@ -71,11 +74,51 @@ static void test_softmax(void **state) {
     op_test_run(&large);
 }
 
+/* Along an axis of maps: `user` is that of thaw_axis. */
+static void lines(const struct op_test *test, const struct op_map *in, const struct op_map *params,
+                  struct op_map *out) {
+    (void)params;
+    enum thaw_axis axis = *(const enum thaw_axis *)test->user;
+    bool logarithm = strcmp(test->op, "log_softmax") == 0;
+    const int sizes[] = {in->c, in->h, in->w}, strides[] = {in->h * in->w, in->w, 1};
+    int count = sizes[axis], stride = strides[axis];
+    for (int i = 0; i < op_map_count(out); i++) {
+        const double *line = in->data + i - i / stride % count * stride;
+        double most = line[0], sum = 0;
+        for (int k = 1; k < count; k++)
+            most = fmax(most, line[k * stride]);
+        for (int k = 0; k < count; k++)
+            sum += exp(line[k * stride] - most);
+        double value = in->data[i] - most - log(sum);
+        out->data[i] = logarithm ? value : exp(value);
+    }
+}
+
+static void test_axes(void **state) {
+    (void)state;
+    static const char *const ops[] = {"softmax", "log_softmax"};
+    for (int i = 0; i < 2; i++)
+        for (enum thaw_axis axis = 0; axis < THAW_AXIS_COUNT; axis++) {
+            char attrs[32];
+            snprintf(attrs, sizeof attrs, "{axis: %s}", thaw_axis_names[axis]);
+            struct op_test test = {.op = ops[i],
+                                   .attrs = attrs,
+                                   .in = {{2, 18, 5, 4}},
+                                   .reference = lines,
+                                   .user = &axis,
+                                   .tolerance = 4e-5};
+            op_test_run(&test);
+        }
+    static const enum thaw_axis channels = THAW_AXIS_CHANNELS;
+    struct op_test logits = {
+        .op = "log_softmax", .in = {{3, 100, 1, 1}}, .reference = lines, .user = &channels};
+    op_test_run(&logits);
+}
+
 static void test_softmax_errors(void **state) {
     (void)state;
-    op_parse_fails("softmax", "{axis: 1}", "unknown key");
-    struct op_test test = {.op = "softmax", .in = {{1, 4, 2, 1}}};
-    op_infer_fails(&test, THAW_ERROR_INPUT, "logits are maps of 2 x 1");
+    op_parse_fails("softmax", "{axes: 1}", "nearest: 'axis'");
+    op_parse_fails("log_softmax", "{axis: widht}", "nearest: 'width'");
 }
 
 static void test_loss_errors(void **state) {
@@ -90,9 +133,8 @@ static void test_loss_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_loss_errors),
-        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_loss),           cmocka_unit_test(test_loss_errors),
+        cmocka_unit_test(test_softmax),        cmocka_unit_test(test_axes),
         cmocka_unit_test(test_softmax_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
