@@ -316,8 +316,10 @@ MODELS = {  # how to make it, image size, lr, changes of the YAML
     "darknet53": (DarkNet53, 64, 0.0001, []),
     "shufflenet_v2_x1_0": (lambda: torchvision.models.shufflenet_v2_x1_0(num_classes=CLASSES), 64, 0.0005, []),
     "wide_resnet50_2": (lambda: torchvision.models.wide_resnet50_2(num_classes=CLASSES), 64, 0.0002, []),
+    "convnext_tiny": (lambda: torchvision.models.convnext_tiny(
+        num_classes=CLASSES, stochastic_depth_prob=0.0), 64, 0.0002, []),
 }
-FEWER_SAMPLES = {"darknet19", "darknet53", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
+FEWER_SAMPLES = {"convnext_tiny", "darknet19", "darknet53", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
                  "mnasnet1_0", "mobilenet_v1", "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d",
                  "shufflenet_v2_x1_0", "wide_resnet50_2"}
 

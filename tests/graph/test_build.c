@@ -465,6 +465,10 @@ static const struct {
     const char *name;
     size_t count;
 } known[] = {
+    {"convnext_tiny", 28589128},
+    {"convnext_small", 50223688},
+    {"convnext_base", 88591464},
+    {"convnext_large", 197767336},
     {"vgg11", 132863336},
     {"vgg11_bn", 132868840},
     {"vgg13", 133047848},

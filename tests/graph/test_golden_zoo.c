@@ -10,7 +10,7 @@ int main(void) {
         {"mnasnet1_0", NULL, GOLDEN_DIRECT},         {"resnext50_32x4d", NULL, GOLDEN_DIRECT},
         {"wide_resnet50_2", NULL, GOLDEN_DEFAULT},   {"inception_v3", NULL, GOLDEN_DEFAULT},
         {"squeezenet1_0", NULL, GOLDEN_DEFAULT},     {"squeezenet1_1", NULL, GOLDEN_DEFAULT},
-        {"shufflenet_v2_x1_0", NULL, GOLDEN_DIRECT},
+        {"shufflenet_v2_x1_0", NULL, GOLDEN_DIRECT}, {"convnext_tiny", NULL, GOLDEN_DEFAULT},
     };
     struct CMUnitTest tests[sizeof checks / sizeof *checks];
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
