@@ -6,17 +6,22 @@
 
 // Channel x_first + i x_step of x to channel y_first + i y_step of y, for i < count. The maps begin at the boxes'
 // first pixels; x_pixel and y_pixel are from one pixel to the next, in floats, and any stride but y_step may be
-// negative. Whole vectors where the channels lie alike in both, else lane by lane: items own whole vectors of y.
+// negative. Items own whole vectors of y.
+//
+// Runs of channels that fill a vector of y come from one vector of x, or from the end of one and the start of the next
+// block's: two loads, shifted so that their lanes fall where they belong. All else goes lane by lane.
 kernel void copy_box(global const float *x, global float *y, int x_first, int x_step, int y_first, int y_step,
                      int count, int mode, int x_pixel, int y_pixel, WALK, MAP(x), MAP(y)) {
-    const int block = y_first / B + get_global_id(2); // of y
-    if (x_first % B == 0 && y_first % B == 0 && x_step == 1 && y_step == 1) {
-        const int done = block * B - y_first, source = (x_first + done) / B, lanes = count - done;
+    const int block = y_first / B + get_global_id(2), done = block * B - y_first; // of y; channels before this block
+    const bool run = x_step == 1 && y_step == 1, aligned = run && x_first % B == 0 && y_first % B == 0;
+    if (aligned || (run && done >= 0 && done + B <= count)) {
+        const int source = x_first + done, lanes = count - done, shift = source % B;
         EACH_ROW(r) {
-            global const float *p = MAP_AT(x, source, r);
+            global const float *p = MAP_AT(x, source / B, r) + shift;
+            global const float *next = shift ? MAP_AT(x, source / B + 1, r) - (B - shift) : p;
             global float *q = MAP_AT(y, block, r);
             EACH_PIXEL(i) {
-                REAL v = LOAD(p + i * x_pixel);
+                REAL v = keep_lanes(LOAD(p + i * x_pixel), LOAD(next + i * x_pixel), B - shift);
                 if (mode == COPY_ADD)
                     v = keep_lanes(v, (REAL)(0.0f), lanes) + LOAD(q + i * y_pixel);
                 else if (lanes < B)
@@ -27,7 +32,7 @@ kernel void copy_box(global const float *x, global float *y, int x_first, int x_
         return;
     }
     for (int lane = 0; lane < B; lane++) {
-        const int distance = block * B + lane - y_first, place = distance / y_step;
+        const int distance = done + lane, place = distance / y_step;
         const bool behind = place >= count;
         if (distance < 0 || (behind ? mode != COPY_CLEAR : distance % y_step != 0))
             continue;

@@ -21,35 +21,45 @@ static int place(int k, int dims, const int *sizes, const int *strides) {
 
 #define FROM_CHANNEL(c) ((c) / FROM_B * x_block + (c) % FROM_B)
 
-// `whole`: maps change places as wholes, so a lane's channel decides. y_pixels: of a map of y.
-kernel void rearrange(global const float *x, global float *y, int x_h, int x_w, int channels, int y_pixels,
-                      int whole, int accumulate, PLAN, WALK, MAP(x), MAP(y)) {
+// Where whole maps change places, a lane's channel says all.
+kernel void rearrange_maps(global const float *x, global float *y, int x_h, int x_w, int channels, int y_pixels,
+                           int accumulate, PLAN, WALK, MAP(x), MAP(y)) {
+    PLAN_ARRAYS;
+    const int cb = get_global_id(2), lanes = min(B, channels - cb * B);
+    long from[B];
+    for (int lane = 0; lane < lanes; lane++)
+        from[lane] = FROM_CHANNEL(place((cb * B + lane) * y_pixels, dims, sizes, strides) / (x_h * x_w));
+    EACH_ROW(r) {
+        global const float *p = x + x_origin + (long)(r / h) * x_image + r % h * x_row;
+        global float *q = MAP_AT(y, cb, r);
+        EACH_PIXEL(i) {
+            for (int lane = 0; lane < lanes; lane++) {
+                const float v = p[from[lane] + i * FROM_B];
+                q[i * B + lane] = accumulate ? q[i * B + lane] + v : v;
+            }
+            for (int lane = lanes; lane < B; lane++)
+                q[i * B + lane] = 0.0f;
+        }
+    }
+}
+
+kernel void rearrange_values(global const float *x, global float *y, int x_h, int x_w, int channels, int y_pixels,
+                             int accumulate, PLAN, WALK, MAP(x), MAP(y)) {
     PLAN_ARRAYS;
     const int cb = get_global_id(2), lanes = min(B, channels - cb * B), x_pixels = x_h * x_w;
-    long from[B];
-    for (int lane = 0; lane < lanes; lane++) {
-        const int c = place((cb * B + lane) * y_pixels, dims, sizes, strides) / x_pixels;
-        from[lane] = FROM_CHANNEL(c);
-    }
     EACH_ROW(r) {
         global const float *image = x + x_origin + (long)(r / h) * x_image;
         global float *q = MAP_AT(y, cb, r);
         EACH_PIXEL(i) {
-            float values[B];
             for (int lane = 0; lane < B; lane++) {
-                values[lane] = 0.0f;
-                if (lane >= lanes)
-                    continue;
-                if (whole) {
-                    values[lane] = image[from[lane] + r % h * x_row + i * FROM_B];
-                    continue;
+                float v = 0.0f;
+                if (lane < lanes) {
+                    const int k = place((cb * B + lane) * y_pixels + r % h * w + i, dims, sizes, strides);
+                    const int pixel = k % x_pixels;
+                    v = image[FROM_CHANNEL(k / x_pixels) + pixel / x_w * x_row + pixel % x_w * FROM_B];
                 }
-                const int k = place((cb * B + lane) * y_pixels + r % h * w + i, dims, sizes, strides);
-                const int pixel = k % x_pixels;
-                values[lane] = image[FROM_CHANNEL(k / x_pixels) + pixel / x_w * x_row + pixel % x_w * FROM_B];
+                q[i * B + lane] = accumulate ? q[i * B + lane] + v : v;
             }
-            for (int lane = 0; lane < B; lane++)
-                q[i * B + lane] = accumulate ? q[i * B + lane] + values[lane] : values[lane];
         }
     }
 }

@@ -77,19 +77,26 @@ static struct thaw_rearrange_plan invert(const struct thaw_rearrange_plan *plan)
 struct pass {
     thaw_kernel *kernel;
     struct thaw_rearrange_plan plan;
+    bool whole; /* maps change their places as wholes, nothing moves inside of them */
 };
 
 struct state {
     struct pass forward, backward;
 };
 
-static thaw_status prepare_pass(thaw_device *device, int x_block, int y_block,
-                                const struct thaw_rearrange_plan *plan, struct pass *ret_pass) {
+static thaw_status prepare_pass(thaw_device *device, const struct thaw_layout *x,
+                                const struct thaw_layout *y, const struct thaw_rearrange_plan *plan,
+                                struct pass *ret_pass) {
+    int last = plan->dims - 1;
     struct thaw_defines defines = {0};
-    thaw_walk_defines(&defines, thaw_device_get_caps(device), y_block, false);
-    thaw_define_int(&defines, "FROM_B", x_block);
+    thaw_walk_defines(&defines, thaw_device_get_caps(device), y->block, false);
+    thaw_define_int(&defines, "FROM_B", x->block);
     ret_pass->plan = *plan;
-    return thaw_kernel_get(device, "rearrange.cl", "rearrange", defines.text, &ret_pass->kernel);
+    ret_pass->whole = x->h == y->h && x->w == y->w && plan->stride[last] == 1 &&
+                      plan->size[last] % (y->h * y->w) == 0;
+    return thaw_kernel_get(device, "rearrange.cl",
+                           ret_pass->whole ? "rearrange_maps" : "rearrange_values", defines.text,
+                           &ret_pass->kernel);
 }
 
 thaw_status thaw_rearrange_prepare(struct thaw_op_call *call,
@@ -97,29 +104,19 @@ thaw_status thaw_rearrange_prepare(struct thaw_op_call *call,
     struct state *state = call->state = calloc(1, sizeof *state);
     if (!state)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    int x_block = call->in[0].layout.block, y_block = call->out.layout.block;
+    const struct thaw_layout *x = &call->in[0].layout, *y = &call->out.layout;
     struct thaw_rearrange_plan back = invert(plan);
-    THAW_TRY(prepare_pass(call->device, x_block, y_block, plan, &state->forward));
-    if (!call->needs_backward)
-        return THAW_OK;
-    return prepare_pass(call->device, y_block, x_block, &back, &state->backward);
-}
-
-/* Whether whole maps change their places and nothing moves inside of them. */
-static bool whole_maps(const struct thaw_rearrange_plan *plan, const struct thaw_layout *x,
-                       const struct thaw_layout *y) {
-    int last = plan->dims - 1;
-    return x->h == y->h && x->w == y->w && plan->stride[last] == 1 &&
-           plan->size[last] % (y->h * y->w) == 0;
+    THAW_TRY(prepare_pass(call->device, x, y, plan, &state->forward));
+    return call->needs_backward ? prepare_pass(call->device, y, x, &back, &state->backward)
+                                : THAW_OK;
 }
 
 static thaw_status run(thaw_device *device, const struct pass *pass, const struct thaw_tensor *from,
                        const struct thaw_tensor *to, bool accumulate, int batch) {
     const struct thaw_layout *x = &from->layout, *y = &to->layout;
     const struct thaw_layout *layouts[] = {y, x};
-    bool whole = whole_maps(&pass->plan, x, y);
     struct thaw_walk walk = thaw_walk_make(thaw_device_get_caps(device), layouts, 2, batch,
-                                           whole ? THAW_WALK_PIXELS : THAW_WALK_ROWS);
+                                           pass->whole ? THAW_WALK_PIXELS : THAW_WALK_ROWS);
     struct thaw_range range = thaw_walk_range(&walk);
     int size[THAW_REARRANGE_DIMS], stride[THAW_REARRANGE_DIMS];
     for (int i = 0; i < THAW_REARRANGE_DIMS; i++) { /* filled up in front */
@@ -127,14 +124,14 @@ static thaw_status run(thaw_device *device, const struct pass *pass, const struc
         size[i] = k < 0 ? 1 : pass->plan.size[k];
         stride[i] = k < 0 ? 0 : pass->plan.stride[k];
     }
-    return thaw_launch(
-        device, pass->kernel, &range, THAW_ARG_BUFFER(from->buffer), THAW_ARG_BUFFER(to->buffer),
-        THAW_ARG_INT(x->h), THAW_ARG_INT(x->w), THAW_ARG_INT(y->c), THAW_ARG_INT(y->h * y->w),
-        THAW_ARG_INT(whole), THAW_ARG_INT(accumulate), THAW_ARG_INT(pass->plan.dims),
-        THAW_ARG_INT(size[1]), THAW_ARG_INT(size[2]), THAW_ARG_INT(size[3]), THAW_ARG_INT(size[4]),
-        THAW_ARG_INT(size[5]), THAW_ARG_INT(stride[0]), THAW_ARG_INT(stride[1]),
-        THAW_ARG_INT(stride[2]), THAW_ARG_INT(stride[3]), THAW_ARG_INT(stride[4]),
-        THAW_ARG_INT(stride[5]), THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(y));
+    return thaw_launch(device, pass->kernel, &range, THAW_ARG_BUFFER(from->buffer),
+                       THAW_ARG_BUFFER(to->buffer), THAW_ARG_INT(x->h), THAW_ARG_INT(x->w),
+                       THAW_ARG_INT(y->c), THAW_ARG_INT(y->h * y->w), THAW_ARG_INT(accumulate),
+                       THAW_ARG_INT(pass->plan.dims), THAW_ARG_INT(size[1]), THAW_ARG_INT(size[2]),
+                       THAW_ARG_INT(size[3]), THAW_ARG_INT(size[4]), THAW_ARG_INT(size[5]),
+                       THAW_ARG_INT(stride[0]), THAW_ARG_INT(stride[1]), THAW_ARG_INT(stride[2]),
+                       THAW_ARG_INT(stride[3]), THAW_ARG_INT(stride[4]), THAW_ARG_INT(stride[5]),
+                       THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(y));
 }
 
 thaw_status thaw_rearrange_forward(const struct thaw_op_call *call,
