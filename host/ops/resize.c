@@ -193,7 +193,8 @@ static void place(const struct attrs *attrs, const struct axis *a, double u, int
         *weight = 1;
         return;
     }
-    double first = floor(u) - (a->taps / 2 - 1), sum = 0;
+    int before = a->taps / 2 - 1;
+    double first = floor(u) - before, sum = 0;
     for (int k = 0; k < a->taps; k++) {
         double d = fabs(first + k - u);
         bool outside = first + k < 0 || first + k > a->in - 1;
