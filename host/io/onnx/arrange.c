@@ -166,10 +166,14 @@ thaw_status thaw_onnx_arrange_image(struct thaw_onnx_call *call, struct thaw_onn
 
 struct thaw_onnx_layout thaw_onnx_layout_around(const struct thaw_onnx_view *view, int dim) {
     struct thaw_onnx_layout layout = {0};
-    for (int d = 0; d < view->rank; d++) {
+    int images = view->rank - (view->batch >= 0);
+    for (int d = 0, i = 0; d < view->rank; d++) {
+        if (d == view->batch)
+            continue;
         int slot = d < dim ? THAW_SLOT_C : d == dim ? THAW_SLOT_H : THAW_SLOT_W;
-        if (d != view->batch)
-            layout.dims[slot][layout.count[slot]++] = d;
+        if (images <= THAW_SLOT_COUNT)
+            slot = i++;
+        layout.dims[slot][layout.count[slot]++] = d;
     }
     return layout;
 }
@@ -179,7 +183,6 @@ thaw_status thaw_onnx_arrange_dim(struct thaw_onnx_call *call, struct thaw_onnx_
     if (thaw_onnx_view_slot(&value->view, dim, ret_slot) && (!only_c || *ret_slot == THAW_SLOT_C))
         return THAW_OK;
     struct thaw_onnx_layout layout = thaw_onnx_layout_around(&value->view, dim);
-    *ret_slot = THAW_SLOT_H;
     if (only_c) {
         layout = (struct thaw_onnx_layout){.count = {1}};
         layout.dims[THAW_SLOT_C][0] = dim;
@@ -188,7 +191,9 @@ thaw_status thaw_onnx_arrange_dim(struct thaw_onnx_call *call, struct thaw_onnx_
                 layout.dims[slot][layout.count[slot]++] = d;
                 slot = THAW_SLOT_W;
             }
-        *ret_slot = THAW_SLOT_C;
     }
+    for (int slot = 0; slot < THAW_SLOT_COUNT; slot++)
+        if (layout.count[slot] && layout.dims[slot][0] == dim)
+            *ret_slot = slot;
     return thaw_onnx_arrange(call, value, &layout);
 }

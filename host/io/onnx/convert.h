@@ -190,7 +190,8 @@ thaw_status thaw_onnx_arrange_image(struct thaw_onnx_call *call, struct thaw_onn
 /* Makes dimension `dim` a slot (C when `only_c`), whatever the others are. */
 thaw_status thaw_onnx_arrange_dim(struct thaw_onnx_call *call, struct thaw_onnx_value *value,
                                   int dim, bool only_c, int *ret_slot);
-/* Layouts: (dims before `dim`), dim, (dims after it); and all in C. */
+/* A layout in which `dim` is alone in a slot: one dimension in each where there are three at most,
+ * else (those before it), dim, (those after it). */
 struct thaw_onnx_layout thaw_onnx_layout_around(const struct thaw_onnx_view *view, int dim);
 /* The shape of the view's node. */
 struct thaw_shape thaw_onnx_shape(const struct thaw_onnx_call *call,

@@ -35,7 +35,6 @@ static const struct {
     {"Elu", "elu", {{"alpha", "alpha", 1}}},
     {"Celu", "celu", {{"alpha", "alpha", 1}}},
     {"ThresholdedRelu", "thresholded_relu", {{"alpha", "alpha", 1}}},
-    {"HardSigmoid", "hardsigmoid", {{"alpha", "alpha", 0.2f}, {"beta", "beta", 0.5f}}},
     {"Selu",
      "selu",
      {{"alpha", "alpha", 1.67326319217681884765625f},
@@ -58,6 +57,17 @@ static thaw_status convert_numbered(struct thaw_onnx_call *call) {
     return thaw_onnx_emit_unary(call, numbered[i].op, "%s: %.9g, %s: %.9g",
                                 numbered[i].numbers[0].key, (double)values[0],
                                 numbered[i].numbers[1].key, (double)values[1]);
+}
+
+/* With the slope of 1/6 it is the hardsigmoid of MobileNetV3. */
+static thaw_status convert_hardsigmoid(struct thaw_onnx_call *call) {
+    float alpha = 0.2f, beta = 0.5f;
+    THAW_TRY(thaw_onnx_attr_float(call, "alpha", &alpha));
+    THAW_TRY(thaw_onnx_attr_float(call, "beta", &beta));
+    if (fabsf(alpha - 1.0f / 6) < 1e-6f && beta == 0.5f)
+        return thaw_onnx_emit_unary(call, "hardsigmoid", "%s", "");
+    return thaw_onnx_emit_unary(call, "hardsigmoid", "alpha: %.9g, beta: %.9g", (double)alpha,
+                                (double)beta);
 }
 
 static thaw_status convert_leaky_relu(struct thaw_onnx_call *call) {
@@ -151,7 +161,7 @@ const struct thaw_onnx_operator thaw_onnx_family_activation[] = {
     {"Elu", "alpha", 1, NULL, convert_numbered},
     {"Celu", "alpha", 1, NULL, convert_numbered},
     {"ThresholdedRelu", "alpha", 1, NULL, convert_numbered},
-    {"HardSigmoid", "alpha beta", 1, NULL, convert_numbered},
+    {"HardSigmoid", "alpha beta", 1, NULL, convert_hardsigmoid},
     {"Selu", "alpha gamma", 1, NULL, convert_numbered},
     {"LeakyRelu", "alpha", 1, NULL, convert_leaky_relu},
     {"Gelu", "approximate", 1, NULL, convert_gelu},

@@ -5,6 +5,8 @@
 
 #include "io/onnx/fold.h"
 
+#define INPUTS_MAX 1024
+
 static thaw_status read_axis(const struct thaw_onnx_call *call, int rank, int *ret_axis) {
     int64_t axis = 1; /* in old files */
     THAW_TRY(thaw_onnx_attr_int(call, "axis", &axis));
@@ -15,6 +17,9 @@ static thaw_status check_inputs(const struct thaw_onnx_call *call) {
     for (int i = 0; i < call->in_count; i++)
         if (!call->in[i])
             return thaw_fail(THAW_ERROR_INPUT, "input %d is missing", i + 1);
+    if (call->in_count > INPUTS_MAX)
+        return thaw_fail(THAW_ERROR_UNSUPPORTED, "%d inputs, at most %d are supported",
+                         call->in_count, INPUTS_MAX);
     return call->in_count ? THAW_OK : thaw_fail(THAW_ERROR_INPUT, "it has no inputs");
 }
 
@@ -84,7 +89,9 @@ static thaw_status arrange_inputs(struct thaw_onnx_call *call, int axis, int *re
         layout.count[*ret_slot] = 1;
     } else if (!found) {
         layout = thaw_onnx_layout_around(first, axis);
-        *ret_slot = THAW_SLOT_H;
+        for (int slot = 0; slot < THAW_SLOT_COUNT; slot++)
+            if (layout.count[slot] && layout.dims[slot][0] == axis)
+                *ret_slot = slot;
     }
     for (int i = 0; i < call->in_count; i++)
         THAW_TRY(thaw_onnx_arrange(call, call->in[i], &layout));

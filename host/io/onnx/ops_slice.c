@@ -105,12 +105,17 @@ static thaw_status convert_slice(struct thaw_onnx_call *call) {
     THAW_TRY(read_ranges(call, value->view.rank, value->view.dims, value->view.batch, ranges));
     struct thaw_onnx_value part = *value;
     bool changed = false;
+    int slot;
     for (int d = 0; d < value->view.rank; d++) {
         if (d == value->view.batch ||
             (ranges[d].count == value->view.dims[d] && ranges[d].step == 1))
             continue;
         if (!ranges[d].count)
             return fail_empty(d);
+        if (!changed) { /* for other slices of the value, too */
+            THAW_TRY(thaw_onnx_arrange_dim(call, value, d, false, &slot));
+            part = *value;
+        }
         THAW_TRY(emit_slice(call, &part, d, &ranges[d], NULL));
         changed = true;
     }
