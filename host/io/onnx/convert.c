@@ -284,7 +284,7 @@ static thaw_status convert(struct thaw_onnx_converter *cv) {
     THAW_TRY(collect_values(cv));
     THAW_TRY(thaw_onnx_want_outputs(cv));
     THAW_TRY(mark_needed(cv));
-    thaw_onnx_find_common_names(cv);
+    THAW_TRY(thaw_onnx_find_common_names(cv));
     THAW_TRY(thaw_onnx_make_inputs(cv));
     THAW_TRY(run_nodes(cv));
     return thaw_onnx_make_outputs(cv);

@@ -73,7 +73,9 @@ struct thaw_onnx_converter {
     float mean[3], std[3]; /* of the input, with what was absorbed */
     bool knows_input;      /* options or the file say what they are */
     int input_channels, input_size;
-    size_t name_skip; /* of leading parts that all names share */
+    size_t name_skip;   /* of leading parts that all names share */
+    const char **paths; /* the needed nodes' names, sorted */
+    size_t path_count;
 };
 
 struct thaw_onnx_call {

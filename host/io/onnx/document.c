@@ -19,7 +19,7 @@ static const char *text_or(const char *text) {
 static void write_numbers(struct thaw_text *text, const char *key, const float *values, int count) {
     thaw_text_append(text, "  %s: [", key);
     for (int i = 0; i < count; i++)
-        thaw_text_append(text, "%s%.9g", i ? ", " : "", (double)values[i]);
+        thaw_text_append(text, "%s%s", i ? ", " : "", thaw_onnx_short(values[i]).text);
     thaw_text_append(text, "]\n");
 }
 

@@ -1,12 +1,14 @@
 #include "io/onnx/names.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "io/onnx/text.h"
 
 #define PARTS_MAX 32
+#define NEIGHBOURS_MAX 64 /* paths that are looked at to see whether one is a container */
 
 /* A path's parts between slashes; empty ones do not count. */
 struct parts {
@@ -33,7 +35,7 @@ static const char *path_of(const Thaw__Onnx__NodeProto *node) {
     return node->n_output && node->output[0] ? node->output[0] : "";
 }
 
-void thaw_onnx_find_common_names(struct thaw_onnx_converter *cv) {
+static void find_common(struct thaw_onnx_converter *cv) {
     struct parts common = {0};
     bool any = false;
     for (size_t i = 0; i < cv->model->graph->n_node; i++) {
@@ -60,8 +62,8 @@ void thaw_onnx_find_common_names(struct thaw_onnx_converter *cv) {
  * "BiasAdd__17". */
 static bool is_operator(const char *part, size_t length, const char *type) {
     static const char *const tensorflow[] = {
-        "Conv2D",    "BiasAdd", "MatMul",  "Relu6", "Relu",   "FusedBatchNormV3",
-        "depthwise", "AvgPool", "MaxPool", "Mean",  "Softmax"};
+        "Conv2D",  "BiasAdd",   "MatMul",  "Relu6",     "Relu", "FusedBatchNormV3", "depthwise",
+        "AvgPool", "AvgPool2d", "MaxPool", "MaxPool2d", "Mean", "Softmax",          "convolution"};
     while (length && isdigit((unsigned char)part[length - 1]) && memchr(part, '_', length))
         length--;
     while (length && part[length - 1] == '_')
@@ -83,11 +85,57 @@ static bool is_nameless(const char *type) {
     return false;
 }
 
+/* ---- containers: parts of the model that have others inside
+ * --------------------------------------- */
+
+static int compare_paths(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static thaw_status sort_paths(struct thaw_onnx_converter *cv) {
+    const Thaw__Onnx__GraphProto *graph = cv->model->graph;
+    cv->paths = thaw_arena_array(&cv->scratch, graph->n_node + 1, sizeof *cv->paths);
+    if (!cv->paths)
+        return THAW_ERROR_MEMORY;
+    for (size_t i = 0; i < graph->n_node; i++)
+        if (cv->needed[i])
+            cv->paths[cv->path_count++] = path_of(graph->node[i]);
+    qsort(cv->paths, cv->path_count, sizeof *cv->paths, compare_paths);
+    return THAW_OK;
+}
+
+/* Whether other paths go through the first `length` characters of `path` and at least two parts
+ * more. */
+static bool is_container(const struct thaw_onnx_converter *cv, const char *path, size_t length) {
+    size_t low = 0, high = cv->path_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = strncmp(cv->paths[middle], path, length);
+        if (order < 0 || (order == 0 && (unsigned char)cv->paths[middle][length] < '/'))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (size_t i = low; i < cv->path_count && i < low + NEIGHBOURS_MAX; i++) {
+        const char *other = cv->paths[i];
+        if (strncmp(other, path, length) != 0 || other[length] != '/')
+            return false;
+        if (split(other + length).count > 1)
+            return true;
+    }
+    return false;
+}
+
 /* Whether the next part repeats this one, as in "layer1/layer1.0". */
 static bool is_repeated(const struct parts *parts, size_t i) {
     return i + 1 < parts->count && parts->lengths[i + 1] > parts->lengths[i] &&
            parts->starts[i + 1][parts->lengths[i]] == '.' &&
            !strncmp(parts->starts[i + 1], parts->starts[i], parts->lengths[i]);
+}
+
+thaw_status thaw_onnx_find_common_names(struct thaw_onnx_converter *cv) {
+    find_common(cv);
+    return sort_paths(cv);
 }
 
 const char *thaw_onnx_base_name(struct thaw_onnx_converter *cv, const Thaw__Onnx__NodeProto *node) {
@@ -97,7 +145,12 @@ const char *thaw_onnx_base_name(struct thaw_onnx_converter *cv, const Thaw__Onnx
     size_t skip = cv->name_skip < parts.count ? cv->name_skip : 0;
     bool last_is_operator = parts.count > skip && is_operator(parts.starts[parts.count - 1],
                                                               parts.lengths[parts.count - 1], type);
-    if (parts.count > skip + 1 && last_is_operator && !is_nameless(type))
+    bool keep = is_nameless(type);
+    if (parts.count > skip + 1 && last_is_operator && !keep) {
+        const char *path = path_of(node), *end = parts.starts[parts.count - 1] - 1;
+        keep = is_container(cv, path, (size_t)(end - path));
+    }
+    if (parts.count > skip + 1 && last_is_operator && !keep)
         parts.count--;
     for (size_t i = skip; i < parts.count; i++)
         if (!is_repeated(&parts, i))
@@ -109,8 +162,7 @@ const char *thaw_onnx_base_name(struct thaw_onnx_converter *cv, const Thaw__Onnx
     char *name = text.failed ? NULL : thaw_onnx_plain_name(cv->arena, path);
     char *last = name ? strrchr(name, '.') : NULL;
     if (last_is_operator) /* what remains of it is no name of a person's choice */
-        for (char *c = last ? last : name;
-             (parts.count == skip + 1 || is_nameless(type)) && c && *c; c++)
+        for (char *c = last ? last : name; (parts.count == skip + 1 || keep) && c && *c; c++)
             *c = (char)tolower((unsigned char)*c);
     thaw_text_finish(&text);
     return name;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/onnx/convert.h"
+#include "io/onnx/text.h"
 
 /* ---- without attributes ------------------------------------------------------------------------
  */
@@ -52,11 +53,11 @@ static thaw_status convert_numbered(struct thaw_onnx_call *call) {
             THAW_TRY(thaw_onnx_attr_float(call, numbered[i].numbers[n].attribute, &values[n]));
     }
     if (!numbered[i].numbers[1].key)
-        return thaw_onnx_emit_unary(call, numbered[i].op, "%s: %.9g", numbered[i].numbers[0].key,
-                                    (double)values[0]);
-    return thaw_onnx_emit_unary(call, numbered[i].op, "%s: %.9g, %s: %.9g",
-                                numbered[i].numbers[0].key, (double)values[0],
-                                numbered[i].numbers[1].key, (double)values[1]);
+        return thaw_onnx_emit_unary(call, numbered[i].op, "%s: %s", numbered[i].numbers[0].key,
+                                    thaw_onnx_short(values[0]).text);
+    return thaw_onnx_emit_unary(call, numbered[i].op, "%s: %s, %s: %s", numbered[i].numbers[0].key,
+                                thaw_onnx_short(values[0]).text, numbered[i].numbers[1].key,
+                                thaw_onnx_short(values[1]).text);
 }
 
 /* With the slope of 1/6 it is the hardsigmoid of MobileNetV3. */
@@ -66,14 +67,14 @@ static thaw_status convert_hardsigmoid(struct thaw_onnx_call *call) {
     THAW_TRY(thaw_onnx_attr_float(call, "beta", &beta));
     if (fabsf(alpha - 1.0f / 6) < 1e-6f && beta == 0.5f)
         return thaw_onnx_emit_unary(call, "hardsigmoid", "%s", "");
-    return thaw_onnx_emit_unary(call, "hardsigmoid", "alpha: %.9g, beta: %.9g", (double)alpha,
-                                (double)beta);
+    return thaw_onnx_emit_unary(call, "hardsigmoid", "alpha: %s, beta: %s",
+                                thaw_onnx_short(alpha).text, thaw_onnx_short(beta).text);
 }
 
 static thaw_status convert_leaky_relu(struct thaw_onnx_call *call) {
     float slope = 0.01f;
     THAW_TRY(thaw_onnx_attr_float(call, "alpha", &slope));
-    return thaw_onnx_emit_unary(call, "leaky_relu", "slope: %.9g", (double)slope);
+    return thaw_onnx_emit_unary(call, "leaky_relu", "slope: %s", thaw_onnx_short(slope).text);
 }
 
 static thaw_status convert_gelu(struct thaw_onnx_call *call) {
@@ -110,12 +111,12 @@ static thaw_status convert_clip(struct thaw_onnx_call *call) {
     if (has_low && low == 0 && !has_high)
         return thaw_onnx_emit_unary(call, "relu", "%s", "");
     if (has_low && has_high)
-        return thaw_onnx_emit_unary(call, "clip", "min: %.9g, max: %.9g", (double)low,
-                                    (double)high);
+        return thaw_onnx_emit_unary(call, "clip", "min: %s, max: %s", thaw_onnx_short(low).text,
+                                    thaw_onnx_short(high).text);
     if (has_low)
-        return thaw_onnx_emit_unary(call, "clip", "min: %.9g", (double)low);
+        return thaw_onnx_emit_unary(call, "clip", "min: %s", thaw_onnx_short(low).text);
     if (has_high)
-        return thaw_onnx_emit_unary(call, "clip", "max: %.9g", (double)high);
+        return thaw_onnx_emit_unary(call, "clip", "max: %s", thaw_onnx_short(high).text);
     struct thaw_onnx_value *value;
     THAW_TRY(thaw_onnx_data(call, 0, &value));
     thaw_onnx_return_alias(call, &value->view);

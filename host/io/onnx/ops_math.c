@@ -4,6 +4,8 @@
 
 #include "io/onnx/arithmetic.h"
 #include "io/onnx/fold.h"
+#include "io/onnx/fuse.h"
+#include "io/onnx/text.h"
 
 /* ---- two inputs --------------------------------------------------------------------------------
  */
@@ -206,8 +208,20 @@ static thaw_status convert_two(struct thaw_onnx_call *call, enum operation opera
     static const char *const ops[] = {"add", "sub", "mul", "div"};
     struct thaw_onnx_value *a = call->in[0], *b = call->in[1];
     bool product = operation == MUL || operation == DIV;
-    if (!a->is_constant && !b->is_constant)
-        return thaw_onnx_combine(call, ops[operation], a, b);
+    if (!a->is_constant && !b->is_constant) {
+        bool fused = false;
+        if (operation == MUL)
+            THAW_TRY(thaw_onnx_fuse_product(call, a, b, &fused));
+        return fused ? THAW_OK : thaw_onnx_combine(call, ops[operation], a, b);
+    }
+    if (operation == MUL && (a->is_constant ? a : b)->tensor.count == 1) {
+        bool fused;
+        const struct thaw_onnx_value *number = a->is_constant ? a : b;
+        THAW_TRY(
+            thaw_onnx_fuse_scaled(call, a->is_constant ? b : a, number->tensor.floats[0], &fused));
+        if (fused)
+            return THAW_OK;
+    }
     if (b->is_constant)
         return thaw_onnx_apply_constant(call, a, &b->tensor,
                                         product ? THAW_ONNX_SCALE : THAW_ONNX_SHIFT,
@@ -277,8 +291,8 @@ static thaw_status convert_extreme(struct thaw_onnx_call *call) {
     swapped.in = &value;
     if (!is_min && bound == 0)
         return thaw_onnx_emit_unary(&swapped, "relu", "%s", "");
-    return thaw_onnx_emit_unary(&swapped, "clip", "%s: %.9g", is_min ? "max" : "min",
-                                (double)bound);
+    return thaw_onnx_emit_unary(&swapped, "clip", "%s: %s", is_min ? "max" : "min",
+                                thaw_onnx_short(bound).text);
 }
 
 static thaw_status convert_pow(struct thaw_onnx_call *call) {

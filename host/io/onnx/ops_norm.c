@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/onnx/convert.h"
+#include "io/onnx/text.h"
 
 static thaw_status read_vector(const struct thaw_onnx_call *call, int index, const char *what,
                                int64_t count, const struct thaw_onnx_tensor **ret_tensor) {
@@ -51,10 +52,11 @@ static thaw_status convert_batchnorm(struct thaw_onnx_call *call) {
     /* ONNX's momentum is the part that stays. One that would not follow a fine-tuning, as that of
      * long trainings, becomes the usual 0.1. */
     if (momentum == 0.9f || momentum > 0.95f)
-        THAW_TRY(thaw_onnx_emit_unary(call, "batchnorm", "eps: %.9g", (double)eps));
+        THAW_TRY(thaw_onnx_emit_unary(call, "batchnorm", "eps: %s", thaw_onnx_short(eps).text));
     else
-        THAW_TRY(thaw_onnx_emit_unary(call, "batchnorm", "eps: %.9g, momentum: %.6g", (double)eps,
-                                      1 - (double)momentum));
+        THAW_TRY(thaw_onnx_emit_unary(call, "batchnorm", "eps: %s, momentum: %s",
+                                      thaw_onnx_short(eps).text,
+                                      thaw_onnx_short(1 - momentum).text));
     for (int i = 0; i < 4; i++) {
         const struct thaw_onnx_tensor *tensor;
         THAW_TRY(read_vector(call, i + 1, names[i], channels, &tensor));
@@ -74,7 +76,7 @@ static thaw_status convert_instancenorm(struct thaw_onnx_call *call) {
     THAW_TRY(read_vector(call, 1, "scale", channels, &scale));
     THAW_TRY(read_vector(call, 2, "B", channels, &bias));
     thaw_onnx_name_after(call, call->in[1]);
-    THAW_TRY(thaw_onnx_emit_unary(call, "instancenorm", "eps: %.9g", (double)eps));
+    THAW_TRY(thaw_onnx_emit_unary(call, "instancenorm", "eps: %s", thaw_onnx_short(eps).text));
     int node = call->out[0]->view.node;
     THAW_TRY(thaw_onnx_add_param(call, node, "weight", scale->floats, 1, &channels));
     return thaw_onnx_add_param(call, node, "bias", bias->floats, 1, &channels);
@@ -177,7 +179,8 @@ static thaw_status convert_layernorm(struct thaw_onnx_call *call) {
         if (inside[slot])
             snprintf(axes + strlen(axes), sizeof axes - strlen(axes), "%s%s", *axes ? ", " : "",
                      thaw_onnx_slot_names[slot]);
-    THAW_TRY(thaw_onnx_emit_unary(call, "layernorm", "axes: [%s], eps: %.9g", axes, (double)eps));
+    THAW_TRY(thaw_onnx_emit_unary(call, "layernorm", "axes: [%s], eps: %s", axes,
+                                  thaw_onnx_short(eps).text));
     int node = call->out[0]->view.node;
     THAW_TRY(add_axes_param(call, &value->view, scale, node, inside, "weight"));
     return add_axes_param(call, &value->view, bias, node, inside, "bias");

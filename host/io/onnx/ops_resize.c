@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/onnx/text.h"
 #include "io/onnx/window.h"
 
 struct resize {
@@ -121,12 +122,17 @@ static thaw_status emit_resize(struct thaw_onnx_call *call, struct thaw_onnx_val
     if (!strcmp(resize->mode, "nearest"))
         snprintf(more, sizeof more, ", nearest: %s", resize->nearest);
     if (!strcmp(resize->mode, "cubic"))
-        snprintf(more, sizeof more, ", cubic_a: %.9g", (double)resize->cubic_a);
+        snprintf(more, sizeof more, ", cubic_a: %s", thaw_onnx_short(resize->cubic_a).text);
     if (resize->exclude_outside)
         snprintf(more + strlen(more), sizeof more - strlen(more), ", exclude_outside: true");
+    char text[60];
+    if (sizes)
+        snprintf(text, sizeof text, "size: [%.0f, %.0f]", height, values[w]);
+    else
+        snprintf(text, sizeof text, "scale: [%s, %s]", thaw_onnx_short((float)height).text,
+                 thaw_onnx_short((float)values[w]).text);
     THAW_TRY(thaw_onnx_emit(call, NULL, "resize", &value->view.node, 1, &node,
-                            "%s: [%.9g, %.9g], mode: %s, coordinates: %s%s",
-                            sizes ? "size" : "scale", height, values[w], resize->mode,
+                            "%s, mode: %s, coordinates: %s%s", text, resize->mode,
                             resize->coordinates, more));
     struct thaw_onnx_view view = thaw_onnx_window_view(call, &value->view, node);
     thaw_onnx_return_view(call, 0, &view);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/onnx/fold.h"
+#include "io/onnx/text.h"
 
 /* ---- Slice ------------------------------------------------------------------------------------
  */
@@ -343,8 +344,8 @@ static thaw_status emit_pad(struct thaw_onnx_call *call, struct thaw_onnx_value 
                             mode, ""));
     struct thaw_onnx_node *made = &call->cv->nodes[node];
     if (!strcmp(mode, "constant") && fill != 0) {
-        made->attrs =
-            thaw_arena_format(call->cv->arena, "%s, value: %.9g", made->attrs, (double)fill);
+        made->attrs = thaw_arena_format(call->cv->arena, "%s, value: %s", made->attrs,
+                                        thaw_onnx_short(fill).text);
         if (!made->attrs)
             return THAW_ERROR_MEMORY;
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/onnx/fold.h"
+#include "io/onnx/text.h"
 
 /* ---- Reshape --------------------------------------------------------------------------------- */
 
@@ -409,7 +410,7 @@ static thaw_status convert_dropout(struct thaw_onnx_call *call) {
         return run_identity(call);
     if (!(ratio < 1))
         return thaw_fail(THAW_ERROR_INPUT, "the ratio %g is not below 1", (double)ratio);
-    return thaw_onnx_emit_unary(call, "dropout", "p: %.9g", (double)ratio);
+    return thaw_onnx_emit_unary(call, "dropout", "p: %s", thaw_onnx_short(ratio).text);
 }
 
 const struct thaw_onnx_operator thaw_onnx_family_view[] = {

@@ -1,6 +1,8 @@
 #include "io/onnx/text.h"
 
 #include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PRINTED_MAX 160
@@ -36,4 +38,14 @@ char *thaw_onnx_plain_name(struct thaw_arena *arena, const char *name) {
         out--;
     *out = '\0';
     return copy;
+}
+
+struct thaw_onnx_short thaw_onnx_short(float value) {
+    struct thaw_onnx_short number;
+    for (int digits = 4; digits <= 9; digits++) {
+        snprintf(number.text, sizeof number.text, "%.*g", digits, (double)value);
+        if (strtof(number.text, NULL) == value)
+            break;
+    }
+    return number;
 }

@@ -14,4 +14,10 @@ const char *thaw_onnx_printable(struct thaw_arena *arena, const char *name);
  * left. NULL when out of memory. */
 char *thaw_onnx_plain_name(struct thaw_arena *arena, const char *name);
 
+/* A number with as few digits as give the same float back: "1e-05". */
+struct thaw_onnx_short {
+    char text[24];
+};
+struct thaw_onnx_short thaw_onnx_short(float value);
+
 #endif
