@@ -1,6 +1,6 @@
 /* ONNX files as exporters write them against what onnxruntime computes of them
  * (tests/golden/make_onnx.py), and what the import makes of their graphs. */
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,8 +108,7 @@ static void agrees_with_onnxruntime(void **state) {
     static const struct {
         const char *name;
         int size; /* where the file leaves it open */
-    } models[] = {{"residual", 0}, {"convnext", 0}, {"keras", 0},
-                  {"old", 0},      {"new", 32},     {"external", 0}};
+    } models[] = {{"residual", 0}, {"convnext", 0}, {"keras", 0}, {"old", 0}, {"external", 0}};
     (void)state;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         struct thaw_onnx_import import = import_file(models[i].name, models[i].size);
@@ -163,7 +162,6 @@ static void names_and_stages_are_the_exporters(void **state) {
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         if (!thaw_weights_find(&import.weights, tensors[i]))
             fail_msg("no tensor %s in\n%s", tensors[i], import.yaml);
-    expect_part(import.yaml, "  - dropout: {dropout: {p: 0.");
     expect_part(import.yaml, "reference: {lr: 0.1, batch: 256}\n");
     expect_part(import.yaml, "stages:\n  - stage1: [conv1, bn1]\n");
     expect_part(import.yaml, "  - layer1\n");
@@ -182,6 +180,7 @@ static void preprocessing_goes_into_the_input(void **state) {
     expect_part(import.yaml, "  std: [0.5, 0.5, 0.5]\n");
     expect_part(import.yaml, "pad: [1, 1, 2, 2]");
     assert_int_equal(count_words(import.yaml, "{pad: "), 0);
+    expect_part(import.yaml, "{dropout: {p: 0.5}}");
     thaw_onnx_import_finish(&import);
 }
 
@@ -200,7 +199,7 @@ static void layer_norm_of_channels_stays_in_place(void **state) {
     struct thaw_onnx_import import = import_file("convnext", 0);
     assert_int_equal(count_words(import.yaml, "rearrange"), 0);
     expect_part(import.yaml, "{layernorm: {axes: [channels], eps: 1e-06}}");
-    expect_part(import.yaml, "{gelu");
+    expect_part(import.yaml, ": gelu\n");
     assert_int_equal(count_words(import.yaml, "erf"), 0);
     assert_false(has_note(&import, "single numbers"));
     thaw_onnx_import_finish(&import);
