@@ -178,7 +178,7 @@ static thaw_status add_input(struct thaw_graph *graph, const thaw_yaml *document
         return thaw_yaml_fail(document, "a model needs `input: {channels: 3, size: 224, ...}`");
     int channels = 3, own_size = 0;
     THAW_TRY(thaw_yaml_expect(input, THAW_YAML_MAPPING, "channels, size, mean, std"));
-    THAW_TRY(thaw_yaml_get_int(input, "channels", 1, 4096, &channels));
+    THAW_TRY(thaw_yaml_get_int(input, "channels", 1, THAW_GRAPH_CHANNELS_MAX, &channels));
     THAW_TRY(thaw_yaml_get_int(input, "size", 1, 16384, &own_size));
     size = size ? size : own_size;
     if (!size)

@@ -8,6 +8,8 @@
 
 #include "ops/op.h"
 
+#define THAW_GRAPH_CHANNELS_MAX (1 << 20) /* of the input */
+
 struct thaw_node {
     const char *name;         /* full name: "layer1.0.conv1" */
     const char *alias;        /* its full name in other published weights, or NULL */

@@ -126,6 +126,16 @@ static thaw_status convert_clip(struct thaw_onnx_call *call) {
 /* ---- PRelu -------------------------------------------------------------------------------------
  */
 
+/* Before opset 7 a vector is of slopes for the channels, dimension 1; later it broadcasts. */
+static void slope_of_channels(const struct thaw_onnx_call *call, int rank,
+                              struct thaw_onnx_tensor *slope) {
+    if (call->cv->model->opset >= 7 || slope->rank != 1 || rank < 2)
+        return;
+    slope->rank = rank - 1;
+    for (int d = 1; d < slope->rank; d++)
+        slope->dims[d] = 1;
+}
+
 static thaw_status convert_prelu(struct thaw_onnx_call *call) {
     struct thaw_onnx_value *value;
     const struct thaw_onnx_tensor *slope;
@@ -135,7 +145,9 @@ static thaw_status convert_prelu(struct thaw_onnx_call *call) {
     thaw_onnx_name_after(call, call->in[1]);
     if (!slope->floats)
         return thaw_fail(THAW_ERROR_INPUT, "input 2 ('slope') holds no floating-point numbers");
-    THAW_TRY(thaw_onnx_view_broadcast(&value->view, &call->cv->scratch, slope, sizes, &indices));
+    struct thaw_onnx_tensor shaped = *slope;
+    slope_of_channels(call, value->view.rank, &shaped);
+    THAW_TRY(thaw_onnx_view_broadcast(&value->view, &call->cv->scratch, &shaped, sizes, &indices));
     if (sizes[THAW_SLOT_H] != 1 || sizes[THAW_SLOT_W] != 1)
         return thaw_fail(THAW_ERROR_UNSUPPORTED,
                          "input 2 ('slope') has more than one number a channel");

@@ -77,8 +77,9 @@ static thaw_status emit_conv(struct thaw_onnx_call *call, struct thaw_onnx_value
 static thaw_status emit_product(struct thaw_onnx_call *call, struct thaw_onnx_value *value,
                                 const struct weights *weights, struct thaw_onnx_view *ret_view) {
     const struct thaw_onnx_view *view = &value->view;
-    if (!view->rank || view->batch == view->rank - 1 ||
-        view->dims[view->rank - 1] != weights->inputs) {
+    if (view->rank && view->batch == view->rank - 1)
+        return thaw_fail(THAW_ERROR_UNSUPPORTED, "the batch is multiplied by weights");
+    if (!view->rank || view->dims[view->rank - 1] != weights->inputs) {
         char text[THAW_ONNX_DIMS_TEXT_SIZE];
         thaw_onnx_dims_text(view->rank, view->dims, text);
         return thaw_fail(THAW_ERROR_INPUT, "%s does not go with weights for %lld inputs", text,

@@ -35,15 +35,19 @@ static thaw_status convert_batchnorm(struct thaw_onnx_call *call) {
     static const char *const params[] = {"weight", "bias", "running_mean", "running_var"};
     struct thaw_onnx_value *value;
     float eps = 1e-5f, momentum = 0.9f;
-    int64_t channels, training = 0, spatial = 1;
+    int64_t channels, training = 0, spatial = 1, is_test = 1;
     THAW_TRY(arrange_channels(call, &value, &channels));
     THAW_TRY(thaw_onnx_attr_float(call, "epsilon", &eps));
     THAW_TRY(thaw_onnx_attr_float(call, "momentum", &momentum));
     THAW_TRY(thaw_onnx_attr_int(call, "training_mode", &training));
     THAW_TRY(thaw_onnx_attr_int(call, "spatial", &spatial));
-    if (training || !spatial)
+    THAW_TRY(thaw_onnx_attr_int(call, "is_test", &is_test)); /* before opset 7 */
+    if (training || !spatial || !is_test)
         return thaw_fail(THAW_ERROR_UNSUPPORTED, "attribute '%s': %d is not supported",
-                         training ? "training_mode" : "spatial", training != 0);
+                         training   ? "training_mode"
+                         : !spatial ? "spatial"
+                                    : "is_test",
+                         training != 0);
     if (!(momentum >= 0 && momentum <= 1) || !(eps > 0))
         return thaw_fail(THAW_ERROR_INPUT, "attribute '%s' is out of range",
                          eps > 0 ? "momentum" : "epsilon");
@@ -187,7 +191,8 @@ static thaw_status convert_layernorm(struct thaw_onnx_call *call) {
 }
 
 const struct thaw_onnx_operator thaw_onnx_family_norm[] = {
-    {"BatchNormalization", "epsilon momentum spatial training_mode", 1, NULL, convert_batchnorm},
+    {"BatchNormalization", "epsilon momentum spatial training_mode is_test", 1, NULL,
+     convert_batchnorm},
     {"InstanceNormalization", "epsilon", 1, NULL, convert_instancenorm},
     {"LayerNormalization", "axis epsilon stash_type", 1, NULL, convert_layernorm},
     {0},

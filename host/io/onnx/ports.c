@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "graph/graph.h"
 #include "io/onnx/text.h"
 
-#define PACKED_MIN 4    /* channels, below which a device keeps the input in a form of its own */
-#define PACKED_MAX 4096 /* of a model's input */
+#define PACKED_MIN 4 /* channels, below which a device keeps the input in a form of its own */
+#define PACKED_MAX THAW_GRAPH_CHANNELS_MAX
 
 static const char *text_or_empty(const char *text) {
     return text ? text : "";
