@@ -151,6 +151,9 @@ graph:
   - deep: {concat: [ceil, avg, avg2]}
   - a4: gelu
   - rows: {concat: {axis: height}, from: [deep, a4]}
+  - ln1: {layernorm: {axes: [channels]}}
+  - ln2: {layernorm: {axes: [width, height], affine: false}}
+  - in1: instancenorm
   - frame: {pad: {height: [1, 2], width: [2, 0], mode: reflect}}
   - edge: {pad: {channels: [0, 2], width: [1, 1], mode: constant, value: 0.5}}
   - slope: prelu
@@ -160,11 +163,16 @@ graph:
   - means: {reduce_mean: {axes: [channels, width]}, from: uneven}
   - gate: hardsigmoid
   - gated: {mul: [uneven, gate]}
+  - deconv: {conv_transpose: {out: 32, kernel: 3, stride: [2, 1], pad: [1, 0, 0, 1], output_pad: [1, 0], groups: 4}}
+  - zoom: {resize: {size: [11, 7], mode: linear}}
+  - zoom2: {resize: {scale: [0.5, 2], mode: cubic, coordinates: align_corners}}
+  - zoom3: {resize: {size: [6, 5], mode: nearest, coordinates: asymmetric, nearest: floor}}
   - one: global
   - excite: {conv: {out: 32, kernel: 1}}
   - a5: hardswish
   - flat: {linear: {out: 20}, from: gated}
   - norm2: batchnorm
+  - ln3: {layernorm: {axes: [channels, height, width]}}
   - a6: relu6
   - drop: {dropout: {p: 0.3}}
   - gated2: {mul: [flat, drop]}
