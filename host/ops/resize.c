@@ -15,7 +15,8 @@
  *   coordinates  half_pixel (default): u = (o + 0.5) / scale - 0.5
  *                pytorch_half_pixel: the same, but 0 where the output has one pixel
  *                tf_half_pixel_for_nn: (o + 0.5) / scale
- *                align_corners: o * (in - 1) / (out - 1)
+ *                align_corners: o * (in - 1) / (out - 1), in whole pixels, as ONNX's text,
+ *                onnxruntime and PyTorch have it; two of ONNX's tests take in * scale for out
  *                asymmetric: o / scale (with nearest: floor it is PyTorch's `nearest`)
  *   nearest      for that mode: round_prefer_floor (default), round_prefer_ceil, floor or ceil
  *   cubic_a      for that mode (-0.75)
