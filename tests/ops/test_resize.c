@@ -119,6 +119,10 @@ static void test_reference(void **state) {
          {2, 4},
          {1, 2},
          {1, 3}},
+        {{"nearest", "tf_half_pixel_for_nn", "round_prefer_floor", {0.75, 0.5}, 0, false},
+         {4, 4},
+         {3, 2},
+         {6, 8, 10, 12, 14, 16}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double input[16];
