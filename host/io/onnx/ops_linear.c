@@ -1,5 +1,5 @@
-/* Gemm and MatMul. A product with constant weights is a linear layer on a vector, and a convolution
- * of one tap on anything with more positions; one of two values of the network is a `matmul`. */
+/* Gemm and MatMul. A product with constant weights is a linear layer, of a vector or of every pixel
+ * of a map; one of two values of the network is a `matmul`. */
 #include <string.h>
 
 #include "io/onnx/arithmetic.h"
@@ -57,8 +57,8 @@ static thaw_status emit_linear(struct thaw_onnx_call *call, struct thaw_onnx_val
 }
 
 /* [..., K] -> [..., O] at every position of a map whose channels are K. */
-static thaw_status emit_conv(struct thaw_onnx_call *call, struct thaw_onnx_value *value,
-                             const struct weights *weights, struct thaw_onnx_view *ret_view) {
+static thaw_status emit_per_pixel(struct thaw_onnx_call *call, struct thaw_onnx_value *value,
+                                  const struct weights *weights, struct thaw_onnx_view *ret_view) {
     int node, slot, last = value->view.rank - 1;
     THAW_TRY(thaw_onnx_arrange_dim(call, value, last, true, &slot));
     float *data = order_weights(call, weights, NULL);
@@ -87,7 +87,7 @@ static thaw_status emit_product(struct thaw_onnx_call *call, struct thaw_onnx_va
     }
     thaw_onnx_name_after(call, call->in[1]);
     THAW_TRY(is_vector(view) ? emit_linear(call, value, weights, ret_view)
-                             : emit_conv(call, value, weights, ret_view));
+                             : emit_per_pixel(call, value, weights, ret_view));
     call->cv->nodes[ret_view->node].may_have_bias = true;
     return THAW_OK;
 }

@@ -281,8 +281,6 @@ thaw_status thaw_onnx_make_inputs(struct thaw_onnx_converter *cv) {
     }
     if (cv->options->as_is)
         return make_packed(cv, values);
-    if (!result->input_count)
-        return thaw_fail(THAW_ERROR_UNSUPPORTED, "the output does not depend on any input");
     return THAW_OK;
 }
 
