@@ -49,7 +49,7 @@ static inline REAL act_clip(REAL x, float low, float high) {
     return min(max(x, (REAL)(low)), (REAL)(high));
 }
 static inline REAL act_error_function(REAL x, float p, float q) {
-    return erf(x);
+    return error_function(x);
 }
 
 // As in PyTorch, f' is 0 (leaky_relu: the slope) at the kinks of relu.
@@ -80,7 +80,7 @@ static inline REAL slope_hardsigmoid(REAL y, float p, float q) {
     return slope_hardsigmoid_with(y, 1.0f / 6.0f, 0.0f);
 }
 static inline REAL slope_gelu(REAL x, float p, float q) { // the normal distribution's function and density
-    return 0.5f * (1.0f + erf(x * 0.70710678f)) + x * 0.39894228f * exp(-0.5f * x * x);
+    return 0.5f * (1.0f + error_function(x * 0.70710678f)) + x * 0.39894228f * exp(-0.5f * x * x);
 }
 static inline REAL slope_gelu_tanh(REAL x, float p, float q) {
     const REAL t = tanh(0.79788456f * (x + 0.044715f * x * x * x));

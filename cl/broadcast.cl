@@ -85,12 +85,12 @@ kernel void broadcast_gradient(global const float *dy, global const float *a, gl
     EACH_ROW(r) {
         global const float *grad = MAP_AT(dy, cb, r), *p = MAP_AT(a, cb, r), *q = MAP_AT(b, cb, r);
         global float *out = MAP_AT(dx, cb, r);
-        if (accumulate)
-            EACH_PIXEL(i) STORE(LOAD(out + i * B) + keep_lanes(SLOPE(i), ZERO, lanes), out + i * B);
-        else if (lanes < B)
-            EACH_PIXEL(i) STORE(keep_lanes(SLOPE(i), ZERO, lanes), out + i * B);
-        else
-            EACH_PIXEL(i) STORE(SLOPE(i), out + i * B);
+        EACH_PIXEL(i) {
+            REAL v = lanes < B ? keep_lanes(SLOPE(i), ZERO, lanes) : SLOPE(i);
+            if (accumulate)
+                v += LOAD(out + i * B);
+            STORE(v, out + i * B);
+        }
     }
 }
 

@@ -17,6 +17,9 @@
     (MAP_BASE(t, get_global_id(2)) + (long)((l) / units) * t##_image + (l) % units / columns * t##_row +               \
      (l) % units % columns * B)
 
+// pocl makes scalar code of keep_lanes: only for a block that has lanes to clear.
+#define KEPT(value, other, k) (LANES(k) < B ? keep_lanes(value, other, LANES(k)) : (value))
+
 #if CHANNELS
 #define LANES(k) (channels - (k) * B)
 #define VALUE float
@@ -35,15 +38,15 @@ kernel void softmax_forward(global const float *x, global float *y, LINES, MAP(x
         global const float *p = LINE_AT(x, l);
         global float *q = LINE_AT(y, l);
         REAL most = (REAL)(-INFINITY), sum = ZERO;
-        EACH_STEP(k) most = max(most, keep_lanes(LOAD(p + k * x_step), (REAL)(-INFINITY), LANES(k)));
+        EACH_STEP(k) most = max(most, KEPT(LOAD(p + k * x_step), (REAL)(-INFINITY), k));
         const VALUE shift = LINE_MAX(most);
-        EACH_STEP(k) sum += keep_lanes(exp(LOAD(p + k * x_step) - shift), ZERO, LANES(k));
+        EACH_STEP(k) sum += KEPT(exp(LOAD(p + k * x_step) - shift), ZERO, k);
 #if LOG
         const VALUE offset = shift + log(LINE_SUM(sum));
-        EACH_STEP(k) STORE(keep_lanes(LOAD(p + k * x_step) - offset, ZERO, LANES(k)), q + k * y_step);
+        EACH_STEP(k) STORE(KEPT(LOAD(p + k * x_step) - offset, ZERO, k), q + k * y_step);
 #else
         const VALUE scale = 1.0f / LINE_SUM(sum);
-        EACH_STEP(k) STORE(keep_lanes(exp(LOAD(p + k * x_step) - shift) * scale, ZERO, LANES(k)), q + k * y_step);
+        EACH_STEP(k) STORE(KEPT(exp(LOAD(p + k * x_step) - shift) * scale, ZERO, k), q + k * y_step);
 #endif
     }
 }
@@ -64,7 +67,7 @@ kernel void softmax_backward(global const float *y, global const float *dy, glob
         EACH_STEP(k) {
 #if LOG
             REAL result = LOAD(grad + k * dy_step) - exp(LOAD(p + k * y_step)) * total;
-            result = keep_lanes(result, ZERO, LANES(k));
+            result = KEPT(result, ZERO, k);
 #else
             REAL result = LOAD(p + k * y_step) * (LOAD(grad + k * dy_step) - total);
 #endif
