@@ -12,7 +12,7 @@ source scripts/examples.sh
 usage() {
     cat <<'TEXT'
 usage: ./quickstart.sh          install, build, fetch the example, train, evaluate, predict
-       ./quickstart.sh regimes  the four regimes on four data sets, three times each (half an hour)
+       ./quickstart.sh regimes  the four regimes on four data sets, three times each (an hour)
        ./quickstart.sh test     install, build, run every test
        ./quickstart.sh --help   print this
 
