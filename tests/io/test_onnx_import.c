@@ -108,7 +108,8 @@ static void agrees_with_onnxruntime(void **state) {
     static const struct {
         const char *name;
         int size; /* where the file leaves it open */
-    } models[] = {{"residual", 0}, {"convnext", 0}, {"keras", 0}, {"old", 0}, {"external", 0}};
+    } models[] = {{"residual", 0}, {"convnext", 0}, {"keras", 0},
+                  {"old", 0},      {"new", 32},     {"external", 0}};
     (void)state;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         struct thaw_onnx_import import = import_file(models[i].name, models[i].size);
