@@ -21,22 +21,10 @@ static thaw_status choose(const char *attribute, const char *value, const char *
                      value);
 }
 
-/* (x + 0.5) / scale is half_pixel's v + 0.5: floor(v + 0.5) is v rounded half up, and v + 0.5
- * rounded half down is ceil(v). */
-static void from_half_pixel_for_nn(struct resize *resize) {
-    const char *nearest = !strcmp(resize->nearest, "floor")                ? "round_prefer_ceil"
-                          : !strcmp(resize->nearest, "round_prefer_floor") ? "ceil"
-                                                                           : NULL;
-    if (!nearest)
-        return;
-    resize->coordinates = "half_pixel";
-    resize->nearest = nearest;
-}
-
 static thaw_status read_attributes(const struct thaw_onnx_call *call, struct resize *ret_resize) {
     static const char *const modes[] = {"nearest", "linear", "cubic"};
     static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                              "asymmetric"};
+                                              "asymmetric", "tf_half_pixel_for_nn"};
     static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                             "ceil"};
     bool old = call->cv->model->opset < 11;
@@ -57,9 +45,7 @@ static thaw_status read_attributes(const struct thaw_onnx_call *call, struct res
         return thaw_fail(THAW_ERROR_UNSUPPORTED, "attribute 'antialias' is not supported");
     THAW_TRY(choose("keep_aspect_ratio_policy", aspect, (const char *const[]){"stretch"}, 1));
     THAW_TRY(choose("mode", resize.mode, modes, 3));
-    if (!strcmp(resize.coordinates, "tf_half_pixel_for_nn") && !strcmp(resize.mode, "nearest"))
-        from_half_pixel_for_nn(&resize);
-    THAW_TRY(choose("coordinate_transformation_mode", resize.coordinates, coordinates, 4));
+    THAW_TRY(choose("coordinate_transformation_mode", resize.coordinates, coordinates, 5));
     THAW_TRY(choose("nearest_mode", resize.nearest, roundings, 4));
     *ret_resize = resize;
     return THAW_OK;
