@@ -75,7 +75,8 @@ static thaw_status select_axis(const struct range *r, const char *name, int size
     if (span <= 0)
         return thaw_fail(THAW_ERROR_INPUT, "the range of %s is empty: from %lld to %lld by %d",
                          name, (long long)begin, (long long)end, r->step);
-    *ret_axis = (struct thaw_copy_axis){(int)begin, r->step, 0, 1, (int)((span + step - 1) / step)};
+    int count = (int)((span + step - 1) / step);
+    *ret_axis = (struct thaw_copy_axis){(int)begin, count > 1 ? r->step : 1, 0, 1, count};
     return THAW_OK;
 }
 

@@ -65,6 +65,14 @@ static void test_slice_maps(void **state) {
           (struct ranges){{17, 6, 0}, {-2, -3, 1}}, (struct thaw_shape){2, 8, 2, 4});
 }
 
+/* Steps that leave one place. */
+static void test_slice_far(void **state) {
+    (void)state;
+    slice("{channels: [3, null, 200000000], height: [6, null, -200000000], width: [1, 6, 5]}",
+          (struct thaw_shape){2, 18, 7, 6}, (struct ranges){{3, 6, 1}, {1, 1, 1}},
+          (struct thaw_shape){2, 1, 1, 1});
+}
+
 static void slice_fails(const char *attrs, const char *part) {
     struct op_test test = {.op = "slice", .attrs = attrs, .in = {{1, 8, 5, 6}}};
     op_infer_fails(&test, THAW_ERROR_INPUT, part);
@@ -356,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_rearrange_errors),
         cmocka_unit_test(test_reduce_mean),
         cmocka_unit_test(test_reduce_mean_errors),
+        cmocka_unit_test(test_slice_far),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
