@@ -308,11 +308,18 @@ static void errors_leave_no_file(void **state) {
     thaw_graph_destroy(&graph);
 }
 
+static void every_op_has_a_form(void **state) {
+    (void)state;
+    for (size_t i = 0; i < thaw_op_count; i++)
+        if (!thaw_ops[i]->onnx && strcmp(thaw_ops[i]->type, "softmax_cross_entropy") != 0)
+            fail_msg("the op '%s' has no hook `onnx` (ops/export.h)", thaw_ops[i]->type);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model),          cmocka_unit_test(a_file_says_everything),
         cmocka_unit_test(folds_batch_norm),     cmocka_unit_test(external_weights),
-        cmocka_unit_test(errors_leave_no_file),
+        cmocka_unit_test(errors_leave_no_file), cmocka_unit_test(every_op_has_a_form),
     };
     return cmocka_run_group_tests_name("io/onnx_export", tests, NULL, NULL);
 }

@@ -162,7 +162,24 @@ graph:
   - uneven: {adaptive_avgpool: {out: [4, 3]}}
   - means: {reduce_mean: {axes: [channels, width]}, from: uneven}
   - gate: hardsigmoid
-  - gated: {mul: [uneven, gate]}
+  - square: {adaptive_avgpool: {out: [4, 4]}, from: offset}
+  - gated: {mul: [square, gate]}
+  - a7: tanh
+  - a8: {elu: {alpha: 0.7}}
+  - a9: {selu: {alpha: 1.5, gamma: 1.1}}
+  - a10: {celu: {alpha: 0.8}}
+  - a11: softplus
+  - a12: softsign
+  - a13: mish
+  - a14: {clip: {min: -0.2, max: 0.6}}
+  - a15: {gelu: {approximate: tanh}}
+  - a16: {thresholded_relu: {alpha: 0.01}}
+  - a17: erf
+  - a18: {hardsigmoid: {alpha: 0.3, beta: 0.4}}
+  - across: {softmax: {axis: width}}
+  - product: {matmul: [across, gated]}
+  - logs: {log_softmax: {axis: height}}
+  - pixels: {linear: {out: 32, per_pixel: true}}
   - deconv: {conv_transpose: {out: 32, kernel: 3, stride: [2, 1], pad: [1, 0, 0, 1], output_pad: [1, 0], groups: 4}}
   - zoom: {resize: {size: [11, 7], mode: linear}}
   - zoom2: {resize: {scale: [0.5, 2], mode: cubic, coordinates: align_corners}}
