@@ -8,7 +8,9 @@
 /* Element i as a double; batch markers are refused with THAW_ERROR_UNSUPPORTED by the callers that
  * cannot hold them. */
 static inline double thaw_onnx_number(const struct thaw_onnx_tensor *tensor, int64_t i) {
-    return tensor->floats ? (double)tensor->floats[i] : (double)tensor->integers[i];
+    if (tensor->floats)
+        return (double)tensor->floats[i];
+    return tensor->integers ? (double)tensor->integers[i] : 0;
 }
 
 static inline bool thaw_onnx_is_mark(int64_t value) {
@@ -18,9 +20,9 @@ static inline bool thaw_onnx_is_mark(int64_t value) {
 /* `to`[i] = `from`[index] of the same family of types. */
 static inline void thaw_onnx_copy(const struct thaw_onnx_tensor *to, int64_t i,
                                   const struct thaw_onnx_tensor *from, int64_t index) {
-    if (to->floats)
+    if (to->floats && from->floats)
         ((float *)to->floats)[i] = from->floats[index];
-    else
+    else if (to->integers && from->integers)
         ((int64_t *)to->integers)[i] = from->integers[index];
 }
 

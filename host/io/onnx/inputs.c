@@ -149,7 +149,7 @@ static int compare_ints(const void *a, const void *b) {
 
 thaw_status thaw_onnx_axes(const struct thaw_onnx_call *call, int index, int rank, int *ret_axes,
                            int *count) {
-    int64_t axes[THAW_ONNX_RANK_MAX];
+    int64_t axes[THAW_ONNX_RANK_MAX] = {0};
     int found = THAW_ONNX_RANK_MAX;
     if (thaw_onnx_has_input(call, index))
         THAW_TRY(thaw_onnx_constant_ints(call, index, "axes", axes, &found));

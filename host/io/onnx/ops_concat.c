@@ -149,7 +149,7 @@ static thaw_status emit_concat(struct thaw_onnx_call *call, int slot, int *ret_n
 }
 
 static thaw_status convert_concat(struct thaw_onnx_call *call) {
-    int axis, slot, node;
+    int axis, slot = THAW_SLOT_C, node;
     int64_t size = 0;
     THAW_TRY(check_inputs(call));
     const struct thaw_onnx_value *first = call->in[0];

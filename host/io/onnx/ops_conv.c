@@ -86,7 +86,7 @@ static thaw_status convert_conv(struct thaw_onnx_call *call) {
 static thaw_status fit_output(const struct thaw_onnx_call *call, const struct thaw_shape *in,
                               struct thaw_onnx_window *window, int64_t output_pad[2]) {
     const char *mode = "NOTSET";
-    int64_t shape[4], sizes[2] = {in->h, in->w};
+    int64_t shape[4] = {0}, sizes[2] = {in->h, in->w};
     int count = 4;
     THAW_TRY(thaw_onnx_attr_text(call, "auto_pad", &mode));
     bool same = !strncmp(mode, "SAME", 4), said = thaw_onnx_attr_is_there(call, "output_shape");
@@ -94,12 +94,13 @@ static thaw_status fit_output(const struct thaw_onnx_call *call, const struct th
         return THAW_OK;
     if (said)
         THAW_TRY(thaw_onnx_attr_ints(call, "output_shape", shape, &count));
+    const int64_t *last = shape + (count > 2 ? count - 2 : 0); /* of height and width, or width */
     if (said && count < window->spatial)
         return thaw_fail(THAW_ERROR_INPUT, "attribute 'output_shape' has %d numbers", count);
-    for (int axis = 2 - window->spatial; axis < 2; axis++) {
+    for (int axis = window->spatial == 1; axis < 2; axis++) {
         int64_t reach = (window->kernel[axis] - 1) * window->dilation[axis] + 1;
         int64_t full = window->stride[axis] * (sizes[axis] - 1) + output_pad[axis] + reach;
-        int64_t wanted = said ? shape[count - 2 + axis] : sizes[axis] * window->stride[axis];
+        int64_t wanted = said ? last[count > 1 ? axis : 0] : sizes[axis] * window->stride[axis];
         int64_t total = full - wanted;
         if (total < 0) { /* larger than the taps reach: zeros at the end */
             output_pad[axis] -= total;

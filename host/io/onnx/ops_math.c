@@ -129,10 +129,10 @@ static thaw_status fold_pair(struct thaw_onnx_call *call, enum operation operati
     thaw_onnx_broadcast_strides(a, rank, first.strides);
     thaw_onnx_broadcast_strides(b, rank, second.strides);
     for (int64_t i = 0; i < to.count; i++) {
-        if (to.floats)
+        if (to.floats && a->floats && b->floats)
             ((float *)to.floats)[i] =
                 compute_float(operation, a->floats[first.index], b->floats[second.index]);
-        else
+        else if (to.integers && a->integers && b->integers)
             THAW_TRY(compute_integer(operation, a->integers[first.index], b->integers[second.index],
                                      (int64_t *)&to.integers[i]));
         thaw_onnx_count_on(&first);

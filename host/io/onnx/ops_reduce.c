@@ -161,9 +161,10 @@ static thaw_status fold_reduce(struct thaw_onnx_call *call) {
         seen[counter.index] = true;
         thaw_onnx_count_on(&counter);
     }
+    int64_t each = to.count ? from->count / to.count : 1;
     if (!strcmp(call->node->op_type, "ReduceMean") && to.floats)
         for (int64_t i = 0; i < to.count; i++)
-            ((float *)to.floats)[i] /= (float)(from->count / to.count);
+            ((float *)to.floats)[i] /= (float)each;
     thaw_onnx_return_constant(call, 0, &to);
     return THAW_OK;
 }

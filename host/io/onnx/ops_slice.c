@@ -246,8 +246,8 @@ static thaw_status fold_split(struct thaw_onnx_call *call) {
 
 static thaw_status read_pads(const struct thaw_onnx_call *call, const struct thaw_onnx_view *view,
                              int64_t *ret_pads) {
-    int64_t pads[2 * THAW_ONNX_RANK_MAX];
-    int axes[THAW_ONNX_RANK_MAX], count = 2 * THAW_ONNX_RANK_MAX, axis_count = view->rank;
+    int64_t pads[2 * THAW_ONNX_RANK_MAX] = {0};
+    int axes[THAW_ONNX_RANK_MAX] = {0}, count = 2 * THAW_ONNX_RANK_MAX, axis_count = view->rank;
     int64_t raw[THAW_ONNX_RANK_MAX];
     if (thaw_onnx_has_input(call, 1))
         THAW_TRY(thaw_onnx_constant_ints(call, 1, "pads", pads, &count));

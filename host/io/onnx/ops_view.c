@@ -391,9 +391,9 @@ static thaw_status fold_cast(struct thaw_onnx_call *call) {
                              "the size of the batch cannot be made a floating-point number");
         else if (to.floats)
             ((float *)to.floats)[i] = (float)thaw_onnx_number(from, i);
-        else if (from->integers && elem != THAW__ONNX__TENSOR_PROTO__DATA_TYPE__BOOL)
+        else if (to.integers && from->integers && elem != THAW__ONNX__TENSOR_PROTO__DATA_TYPE__BOOL)
             ((int64_t *)to.integers)[i] = from->integers[i];
-        else
+        else if (to.integers)
             ((int64_t *)to.integers)[i] = cast_to_integer(elem, thaw_onnx_number(from, i));
     }
     thaw_onnx_return_constant(call, 0, &to);

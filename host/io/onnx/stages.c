@@ -77,7 +77,7 @@ static bool owns_tensors(const struct thaw_onnx_node *node) {
 }
 
 static bool has_prefix(const char *name, const char *prefix, size_t length) {
-    return !strncmp(name, prefix, length) && (!name[length] || name[length] == '.');
+    return name && !strncmp(name, prefix, length) && (!name[length] || name[length] == '.');
 }
 
 /* Whether all tensors below the prefix are of one group. */

@@ -120,7 +120,7 @@ static int64_t raw_integer(int elem, const unsigned char *bytes) {
     for (size_t i = 0; i < size; i++)
         value |= (uint64_t)bytes[i] << (8 * i);
     bool is_signed = elem == TYPE(INT8) || elem == TYPE(INT16) || elem == TYPE(INT32);
-    if (is_signed && value >> (8 * size - 1))
+    if (is_signed && size && value >> (8 * size - 1))
         value |= UINT64_MAX << (8 * size);
     return (int64_t)value;
 }
@@ -169,20 +169,15 @@ static thaw_status decode_fields(struct thaw_onnx_tensor *tensor,
                          (long long)tensor->count);
     float *floats = (float *)tensor->floats;
     int64_t *integers = (int64_t *)tensor->integers;
-    for (size_t i = 0; i < count; i++) {
-        if (field == FIELD_FLOAT)
-            floats[i] = proto->float_data[i];
-        else if (field == FIELD_DOUBLE)
-            floats[i] = (float)proto->double_data[i];
-        else if (field == FIELD_INT32 && floats)
-            floats[i] = half_of_kind(tensor->elem, (uint16_t)proto->int32_data[i]);
-        else if (field == FIELD_INT32)
-            integers[i] = proto->int32_data[i];
-        else if (field == FIELD_INT64)
-            integers[i] = proto->int64_data[i];
-        else
-            integers[i] = (int64_t)proto->uint64_data[i];
-    }
+    for (size_t i = 0; floats && i < count; i++)
+        floats[i] = field == FIELD_FLOAT ? proto->float_data[i]
+                    : field == FIELD_DOUBLE
+                        ? (float)proto->double_data[i]
+                        : half_of_kind(tensor->elem, (uint16_t)proto->int32_data[i]);
+    for (size_t i = 0; integers && i < count; i++)
+        integers[i] = field == FIELD_INT32   ? proto->int32_data[i]
+                      : field == FIELD_INT64 ? proto->int64_data[i]
+                                             : (int64_t)proto->uint64_data[i];
     return THAW_OK;
 }
 
