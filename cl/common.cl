@@ -31,6 +31,38 @@
 #define PREFETCH(p)
 #endif
 
+// Updates of many tensors in one launch, host/train/update.h: UPDATE_LANES work-items share a chunk of
+// UPDATE_CHUNK floats of one tensor. UPDATE_ROW finds the tensor, EACH_FLOAT runs over the item's floats
+// of it; a buffer's part of the tensor begins at buffer + row.at[b].
+#ifdef UPDATE_CHUNK
+struct update_row {
+    long first; // chunk
+    long size, at[4];
+    float factors[4];
+};
+
+// The last row that does not begin after the chunk.
+static inline struct update_row update_find(global const struct update_row *table, int count, long chunk) {
+    int low = 0, high = count;
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        if (table[middle].first <= chunk)
+            low = middle;
+        else
+            high = middle;
+    }
+    return table[low];
+}
+
+#define UPDATE_ROW(row, table, count)                                                                   \
+    const long row##_chunk = (long)get_global_id(0) / UPDATE_LANES;                                     \
+    const struct update_row row = update_find(table, count, row##_chunk);                               \
+    const long row##_begin = (row##_chunk - row.first) * UPDATE_CHUNK,                                  \
+               row##_end = min(row.size, row##_begin + UPDATE_CHUNK)
+#define EACH_FLOAT(i, row)                                                                              \
+    for (long i = row##_begin + (long)get_global_id(0) % UPDATE_LANES; i < row##_end; i += UPDATE_LANES)
+#endif
+
 // Philox4x32-10 (Salmon et al., SC 2011): the same draws as host/core/rng.c.
 static uint4 philox(uint4 c, uint2 k) {
     for (int round = 0; round < 10; round++) {

@@ -1,11 +1,14 @@
-// AdamW; the formula is in host/train/optimizer_adamw.c. keep: 1 - lr decay; new1, new2: 1 - beta1, 1 - beta2;
-// rate: lr / (1 - beta1^t); root: 1 / sqrt(1 - beta2^t). A work-item updates per_item floats.
+// AdamW; the formula is in host/train/optimizer_adamw.c. Factors of a tensor: keep, 1 - lr decay; rate,
+// lr / (1 - beta1^t); root, 1 / sqrt(1 - beta2^t). new1, new2: 1 - beta1, 1 - beta2.
 
-kernel void adamw(global float *restrict value, global const float *restrict grad, global float *restrict mean,
-                  global float *restrict square, long size, int per_item, float keep, float beta1, float new1,
-                  float beta2, float new2, float rate, float root, float eps) {
-    const long first = (long)get_global_id(0) * per_item, end = min(size, first + per_item);
-    for (long i = first; i < end; i++) {
+kernel void adamw(global const struct update_row *restrict table, int count, global float *restrict values,
+                  global const float *restrict grads, global float *restrict means, global float *restrict squares,
+                  float beta1, float new1, float beta2, float new2, float eps) {
+    UPDATE_ROW(row, table, count);
+    global float *value = values + row.at[0], *mean = means + row.at[2], *square = squares + row.at[3];
+    global const float *grad = grads + row.at[1];
+    const float keep = row.factors[0], rate = row.factors[1], root = row.factors[2];
+    EACH_FLOAT(i, row) {
         const float g = grad[i], m = beta1 * mean[i] + new1 * g, v = beta2 * square[i] + new2 * (g * g);
         mean[i] = m;
         square[i] = v;

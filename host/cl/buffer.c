@@ -98,6 +98,87 @@ thaw_status thaw_buffer_sub(cl_mem parent, size_t offset_bytes, size_t size_byte
     return THAW_OK;
 }
 
+size_t thaw_buffer_group_bytes(const struct thaw_device_caps *caps, size_t size_bytes) {
+    size_t align = caps->base_align_bytes ? caps->base_align_bytes : 1;
+    return (size_bytes + align - 1) / align * align;
+}
+
+/* How many of the wishes fit one allocation, and its size; at least one. */
+static size_t group_length(const struct thaw_device_caps *caps,
+                           const struct thaw_buffer_wish *wishes, size_t count,
+                           size_t *ret_size_bytes) {
+    size_t length = 0, size_bytes = 0;
+    while (length < count) {
+        size_t end = thaw_buffer_group_bytes(caps, size_bytes) + wishes[length].size_bytes;
+        if (length > 0 && end > caps->max_allocation_bytes)
+            break;
+        size_bytes = end;
+        length++;
+    }
+    *ret_size_bytes = size_bytes;
+    return length;
+}
+
+/* The windows keep the allocation alive: its own handle is not needed any longer. */
+static thaw_status create_windows(thaw_device *device, const struct thaw_buffer_wish *wishes,
+                                  size_t count, size_t size_bytes) {
+    cl_mem allocation = NULL;
+    THAW_TRY(thaw_buffer_create(device, size_bytes, &allocation));
+    thaw_status status = THAW_OK;
+    size_t offset_bytes = 0;
+    for (size_t i = 0; i < count && status == THAW_OK; i++) {
+        status =
+            thaw_buffer_sub(allocation, offset_bytes, wishes[i].size_bytes, wishes[i].ret_buffer);
+        offset_bytes = thaw_buffer_group_bytes(&device->caps, offset_bytes + wishes[i].size_bytes);
+    }
+    thaw_buffer_destroy(&allocation);
+    return status;
+}
+
+thaw_status thaw_buffer_create_group(thaw_device *device, const struct thaw_buffer_wish *wishes,
+                                     size_t count) {
+    thaw_status status = THAW_OK;
+    for (size_t i = 0; i < count; i++)
+        *wishes[i].ret_buffer = NULL;
+    for (size_t first = 0; first < count && status == THAW_OK;) {
+        size_t size_bytes = 0;
+        size_t length = group_length(&device->caps, wishes + first, count - first, &size_bytes);
+        status = create_windows(device, wishes + first, length, size_bytes);
+        first += length;
+    }
+    for (size_t i = 0; i < count && status != THAW_OK; i++)
+        thaw_buffer_destroy(wishes[i].ret_buffer);
+    return status;
+}
+
+thaw_status thaw_buffer_allocation(cl_mem buffer, cl_mem *ret_allocation,
+                                   size_t *ret_offset_bytes) {
+    cl_mem parent = NULL;
+    size_t offset_bytes = 0;
+    THAW_TRY(thaw_cl_check(
+        clGetMemObjectInfo(buffer, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof parent, &parent, NULL),
+        "the allocation of a buffer"));
+    if (parent)
+        THAW_TRY(thaw_cl_check(
+            clGetMemObjectInfo(buffer, CL_MEM_OFFSET, sizeof offset_bytes, &offset_bytes, NULL),
+            "the place of a buffer in its allocation"));
+    *ret_allocation = parent ? parent : buffer;
+    *ret_offset_bytes = offset_bytes;
+    return THAW_OK;
+}
+
+thaw_status thaw_buffer_create_table(thaw_device *device, const void *bytes, size_t size_bytes,
+                                     cl_mem *ret_buffer) {
+    cl_int code = CL_SUCCESS;
+    /* clCreateBuffer takes what it only copies without const */
+    cl_mem buffer = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+                                   size_bytes, (void *)(uintptr_t)bytes, &code);
+    if (code != CL_SUCCESS)
+        return thaw_fail_memory(device, size_bytes, code);
+    *ret_buffer = buffer;
+    return THAW_OK;
+}
+
 void thaw_buffer_destroy(cl_mem *buffer) {
     if (buffer && *buffer) {
         clReleaseMemObject(*buffer);

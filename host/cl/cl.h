@@ -51,6 +51,24 @@ thaw_status thaw_buffer_create(thaw_device *device, size_t size_bytes,
 /* A window of `parent`; offset must be a multiple of caps->base_align_bytes. */
 thaw_status thaw_buffer_sub(cl_mem parent, size_t offset_bytes, size_t size_bytes,
                             cl_mem *ret_buffer);
+/* Zeroed buffers as windows of one allocation, or of several where the device's largest buffer is
+ * smaller: kernels can reach them all through few arguments. Each is destroyed like a buffer of its
+ * own; an allocation lives as long as one of its windows. On failure none is created. */
+struct thaw_buffer_wish {
+    size_t size_bytes;  /* at least 1 */
+    cl_mem *ret_buffer; /* set to NULL on failure */
+};
+thaw_status thaw_buffer_create_group(thaw_device *device, const struct thaw_buffer_wish *wishes,
+                                     size_t count);
+/* What a buffer of such a group takes: its size with the alignment of windows. */
+size_t thaw_buffer_group_bytes(const struct thaw_device_caps *caps, size_t size_bytes);
+/* The allocation that a buffer is a window of (itself: it is none), borrowed, and where it begins
+ * in it. */
+thaw_status thaw_buffer_allocation(cl_mem buffer, cl_mem *ret_allocation, size_t *ret_offset_bytes);
+/* A small read-only buffer with contents for one launch, made without waiting for the queue. Not
+ * counted by thaw_device_memory, as arguments are not. */
+thaw_status thaw_buffer_create_table(thaw_device *device, const void *bytes, size_t size_bytes,
+                                     cl_mem *ret_buffer);
 void thaw_buffer_destroy(cl_mem *buffer); /* accepts *buffer == NULL */
 thaw_status thaw_buffer_write(thaw_device *device, cl_mem buffer, size_t offset_bytes,
                               const void *bytes, size_t size_bytes);

@@ -260,13 +260,27 @@ thaw_status thaw_param_initialise(const struct thaw_graph *graph, const struct t
     return status;
 }
 
+/* Values that the graph lacks, in one allocation: an optimizer updates them in one launch. */
+static thaw_status create_values(struct thaw_graph *graph) {
+    struct thaw_buffer_wish *wishes = malloc((graph->param_count + 1) * sizeof *wishes);
+    size_t count = 0;
+    if (!wishes)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory allocating %s", graph->name);
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (!graph->params[i].value)
+            wishes[count++] = (struct thaw_buffer_wish){
+                thaw_filter_size(&graph->params[i].spec->filter) * sizeof(float),
+                &graph->params[i].value};
+    thaw_status status = thaw_buffer_create_group(graph->device, wishes, count);
+    free(wishes);
+    return status;
+}
+
 thaw_status thaw_graph_allocate(struct thaw_graph *graph, thaw_device *device, uint64_t seed) {
     graph->device = device;
+    THAW_TRY(create_values(graph));
     for (size_t i = 0; i < graph->param_count; i++) {
         struct thaw_param *param = &graph->params[i];
-        if (!param->value)
-            THAW_TRY(thaw_buffer_create(
-                device, thaw_filter_size(&param->spec->filter) * sizeof(float), &param->value));
         THAW_TRY(thaw_param_initialise(graph, param, seed));
         param->origin = THAW_ORIGIN_INITIALISED;
     }

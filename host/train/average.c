@@ -1,7 +1,9 @@
 #include "train/average.h"
 
+#include <stdlib.h>
+
 #include "train/choice.h"
-#include "train/optimizer.h"
+#include "train/update.h"
 
 #define X(name) extern const struct thaw_average_type thaw_average_##name;
 #include "averages.inc"
@@ -54,21 +56,32 @@ double thaw_average_share(const struct thaw_average *average,
     return average->type->share(average->attrs, clock);
 }
 
-thaw_status thaw_average_update(thaw_device *device, cl_mem value, cl_mem average, size_t size,
-                                double share) {
-    thaw_kernel *kernel = NULL;
-    int per_item = 0;
-    struct thaw_range range = thaw_optimizer_range(device, size, &per_item);
-    THAW_TRY(thaw_kernel_get(device, "average.cl", "average_update", "", &kernel));
-    return thaw_launch(device, kernel, &range, THAW_ARG_BUFFER(value), THAW_ARG_BUFFER(average),
-                       THAW_ARG_LONG(size), THAW_ARG_INT(per_item), THAW_ARG_FLOAT(share));
+static thaw_status launch(thaw_device *device, const struct thaw_update_kernel *kernel,
+                          const struct thaw_average_pair *pairs, size_t count) {
+    struct thaw_update_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    if (!tensors)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory averaging %zu tensors", count);
+    for (size_t i = 0; i < count; i++)
+        tensors[i] = (struct thaw_update_tensor){.buffers = {pairs[i].value, pairs[i].average},
+                                                 .size = pairs[i].size};
+    thaw_status status = thaw_update_launch(device, kernel, tensors, count);
+    free(tensors);
+    return status;
 }
 
-thaw_status thaw_average_swap(thaw_device *device, cl_mem value, cl_mem average, size_t size) {
-    thaw_kernel *kernel = NULL;
-    int per_item = 0;
-    struct thaw_range range = thaw_optimizer_range(device, size, &per_item);
-    THAW_TRY(thaw_kernel_get(device, "average.cl", "average_swap", "", &kernel));
-    return thaw_launch(device, kernel, &range, THAW_ARG_BUFFER(value), THAW_ARG_BUFFER(average),
-                       THAW_ARG_LONG(size), THAW_ARG_INT(per_item));
+thaw_status thaw_average_update(thaw_device *device, const struct thaw_average_pair *pairs,
+                                size_t count, double share) {
+    struct thaw_update_kernel kernel = {.file = "average.cl",
+                                        .name = "average_update",
+                                        .buffer_count = 2,
+                                        .args = {THAW_ARG_FLOAT(share)},
+                                        .arg_count = 1};
+    return launch(device, &kernel, pairs, count);
+}
+
+thaw_status thaw_average_swap(thaw_device *device, const struct thaw_average_pair *pairs,
+                              size_t count) {
+    struct thaw_update_kernel kernel = {
+        .file = "average.cl", .name = "average_swap", .buffer_count = 2};
+    return launch(device, &kernel, pairs, count);
 }

@@ -54,9 +54,15 @@ thaw_status thaw_average_check(const struct thaw_average *average, const thaw_ya
 double thaw_average_share(const struct thaw_average *average,
                           const struct thaw_average_clock *clock);
 
-/* On `size` floats: moves the average, and exchanges it with the values. */
-thaw_status thaw_average_update(thaw_device *device, cl_mem value, cl_mem average, size_t size,
-                                double share);
-thaw_status thaw_average_swap(thaw_device *device, cl_mem value, cl_mem average, size_t size);
+/* Moves the averages of `count` tensors, and exchanges them with the values; one launch where they
+ * are windows of one allocation each (update.h). */
+struct thaw_average_pair {
+    cl_mem value, average;
+    size_t size; /* in floats */
+};
+thaw_status thaw_average_update(thaw_device *device, const struct thaw_average_pair *pairs,
+                                size_t count, double share);
+thaw_status thaw_average_swap(thaw_device *device, const struct thaw_average_pair *pairs,
+                              size_t count);
 
 #endif

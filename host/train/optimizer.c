@@ -1,8 +1,8 @@
 #include "train/optimizer.h"
 
-#include "train/choice.h"
+#include <stdlib.h>
 
-#define FLOATS_PER_ITEM 8192 /* on a CPU */
+#include "train/choice.h"
 
 #define X(name) extern const struct thaw_optimizer_type thaw_optimizer_##name;
 #include "optimizers.inc"
@@ -43,12 +43,20 @@ float thaw_optimizer_weight_decay(const struct thaw_optimizer *optimizer) {
 }
 
 thaw_status thaw_optimizer_update(thaw_device *device, const struct thaw_optimizer *optimizer,
-                                  const struct thaw_optimizer_update *update) {
-    return optimizer->type->update(device, optimizer->attrs, update);
-}
-
-struct thaw_range thaw_optimizer_range(const thaw_device *device, size_t size, int *ret_per_item) {
-    int per_item = thaw_device_get_caps(device)->is_cpu ? FLOATS_PER_ITEM : 1;
-    *ret_per_item = per_item;
-    return THAW_RANGE1((size + (size_t)per_item - 1) / (size_t)per_item);
+                                  const struct thaw_optimizer_update *updates, size_t count) {
+    const struct thaw_optimizer_type *type = optimizer->type;
+    struct thaw_update_kernel kernel = type->kernel(optimizer->attrs);
+    struct thaw_update_tensor *tensors = calloc(count + 1, sizeof *tensors);
+    if (!tensors)
+        return thaw_fail(THAW_ERROR_MEMORY, "out of memory updating %zu parameters", count);
+    for (size_t i = 0; i < count; i++) {
+        const struct thaw_optimizer_update *update = &updates[i];
+        tensors[i] = (struct thaw_update_tensor){
+            .buffers = {update->value, update->grad, update->slots[0], update->slots[1]},
+            .size = update->size};
+        type->factors(optimizer->attrs, update, tensors[i].factors);
+    }
+    thaw_status status = thaw_update_launch(device, &kernel, tensors, count);
+    free(tensors);
+    return status;
 }

@@ -10,6 +10,7 @@
 
 #include "cl/cl.h"
 #include "core/yaml.h"
+#include "train/update.h"
 
 #define THAW_OPTIMIZER_SLOTS_MAX 2
 
@@ -30,8 +31,11 @@ struct thaw_optimizer_type {
     thaw_status (*parse)(const thaw_yaml *map, void *ret_attrs);
     int (*slots)(const void *attrs);
     float (*weight_decay)(const void *attrs);
-    thaw_status (*update)(thaw_device *device, const void *attrs,
-                          const struct thaw_optimizer_update *update);
+    /* What computes an update: buffers are value, gradient and the slots. */
+    struct thaw_update_kernel (*kernel)(const void *attrs);
+    /* The kernel's factors of one parameter. */
+    void (*factors)(const void *attrs, const struct thaw_optimizer_update *update,
+                    float ret_factors[THAW_UPDATE_FACTORS_MAX]);
 };
 
 /* A parsed optimizer, of the arena it was parsed into. */
@@ -48,11 +52,9 @@ thaw_status thaw_optimizer_parse(struct thaw_arena *arena, const thaw_yaml *node
                                  struct thaw_optimizer *ret_optimizer);
 int thaw_optimizer_slots(const struct thaw_optimizer *optimizer);
 float thaw_optimizer_weight_decay(const struct thaw_optimizer *optimizer);
-/* Queues the update of one parameter. */
+/* Queues the updates of `count` parameters: in one launch, when their values, their gradients and
+ * each of their slots are windows of one allocation (update.h). */
 thaw_status thaw_optimizer_update(thaw_device *device, const struct thaw_optimizer *optimizer,
-                                  const struct thaw_optimizer_update *update);
-
-/* For update functions: a range in which each work-item takes *ret_per_item floats. */
-struct thaw_range thaw_optimizer_range(const thaw_device *device, size_t size, int *ret_per_item);
+                                  const struct thaw_optimizer_update *updates, size_t count);
 
 #endif

@@ -36,23 +36,25 @@ static float weight_decay(const void *attrs) {
     return (float)((const struct attrs *)attrs)->weight_decay;
 }
 
-static thaw_status update(thaw_device *device, const void *attrs_,
-                          const struct thaw_optimizer_update *update) {
+static struct thaw_update_kernel kernel(const void *attrs_) {
     const struct attrs *attrs = attrs_;
-    thaw_kernel *kernel = NULL;
-    int per_item = 0;
-    struct thaw_range range = thaw_optimizer_range(device, update->size, &per_item);
-    double step = (double)update->step, lr = update->lr;
-    double rate = lr / (1 - pow(attrs->beta1, step));
-    double root = 1 / sqrt(1 - pow(attrs->beta2, step));
-    THAW_TRY(thaw_kernel_get(device, "optimizer_adamw.cl", "adamw", "", &kernel));
-    return thaw_launch(device, kernel, &range, THAW_ARG_BUFFER(update->value),
-                       THAW_ARG_BUFFER(update->grad), THAW_ARG_BUFFER(update->slots[0]),
-                       THAW_ARG_BUFFER(update->slots[1]), THAW_ARG_LONG(update->size),
-                       THAW_ARG_INT(per_item), THAW_ARG_FLOAT(1 - lr * update->weight_decay),
-                       THAW_ARG_FLOAT(attrs->beta1), THAW_ARG_FLOAT(1 - attrs->beta1),
-                       THAW_ARG_FLOAT(attrs->beta2), THAW_ARG_FLOAT(1 - attrs->beta2),
-                       THAW_ARG_FLOAT(rate), THAW_ARG_FLOAT(root), THAW_ARG_FLOAT(attrs->eps));
+    return (struct thaw_update_kernel){
+        .file = "optimizer_adamw.cl",
+        .name = "adamw",
+        .buffer_count = 4,
+        .args = {THAW_ARG_FLOAT(attrs->beta1), THAW_ARG_FLOAT(1 - attrs->beta1),
+                 THAW_ARG_FLOAT(attrs->beta2), THAW_ARG_FLOAT(1 - attrs->beta2),
+                 THAW_ARG_FLOAT(attrs->eps)},
+        .arg_count = 5};
+}
+
+static void factors(const void *attrs_, const struct thaw_optimizer_update *update,
+                    float ret_factors[THAW_UPDATE_FACTORS_MAX]) {
+    const struct attrs *attrs = attrs_;
+    double step = (double)update->step, lr = (double)update->lr;
+    ret_factors[0] = (float)(1 - lr * (double)update->weight_decay);
+    ret_factors[1] = (float)(lr / (1 - pow(attrs->beta1, step)));
+    ret_factors[2] = (float)(1 / sqrt(1 - pow(attrs->beta2, step)));
 }
 
 const struct thaw_optimizer_type thaw_optimizer_adamw = {
@@ -62,5 +64,6 @@ const struct thaw_optimizer_type thaw_optimizer_adamw = {
     .parse = parse,
     .slots = slots,
     .weight_decay = weight_decay,
-    .update = update,
+    .kernel = kernel,
+    .factors = factors,
 };

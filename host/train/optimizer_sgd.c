@@ -34,25 +34,24 @@ static float weight_decay(const void *attrs) {
     return ((const struct attrs *)attrs)->weight_decay;
 }
 
-static thaw_status update(thaw_device *device, const void *attrs_,
-                          const struct thaw_optimizer_update *update) {
+static struct thaw_update_kernel kernel(const void *attrs_) {
     const struct attrs *attrs = attrs_;
-    bool has_momentum = attrs->momentum > 0;
-    thaw_kernel *kernel = NULL;
-    int per_item = 0;
-    struct thaw_range range = thaw_optimizer_range(device, update->size, &per_item);
-    THAW_TRY(thaw_kernel_get(device, "optimizer_sgd.cl",
-                             has_momentum ? "sgd_momentum" : "sgd_plain", "", &kernel));
-    if (!has_momentum)
-        return thaw_launch(device, kernel, &range, THAW_ARG_BUFFER(update->value),
-                           THAW_ARG_BUFFER(update->grad), THAW_ARG_LONG(update->size),
-                           THAW_ARG_INT(per_item), THAW_ARG_FLOAT(update->lr),
-                           THAW_ARG_FLOAT(update->weight_decay));
-    return thaw_launch(device, kernel, &range, THAW_ARG_BUFFER(update->value),
-                       THAW_ARG_BUFFER(update->grad), THAW_ARG_BUFFER(update->slots[0]),
-                       THAW_ARG_LONG(update->size), THAW_ARG_INT(per_item),
-                       THAW_ARG_FLOAT(update->lr), THAW_ARG_FLOAT(update->weight_decay),
-                       THAW_ARG_FLOAT(attrs->momentum), THAW_ARG_INT(attrs->nesterov));
+    struct thaw_update_kernel plain = {
+        .file = "optimizer_sgd.cl", .name = "sgd_plain", .buffer_count = 2};
+    struct thaw_update_kernel momentum = {
+        .file = "optimizer_sgd.cl",
+        .name = "sgd_momentum",
+        .buffer_count = 3,
+        .args = {THAW_ARG_FLOAT(attrs->momentum), THAW_ARG_INT(attrs->nesterov)},
+        .arg_count = 2};
+    return attrs->momentum > 0 ? momentum : plain;
+}
+
+static void factors(const void *attrs, const struct thaw_optimizer_update *update,
+                    float ret_factors[THAW_UPDATE_FACTORS_MAX]) {
+    (void)attrs;
+    ret_factors[0] = update->lr;
+    ret_factors[1] = update->weight_decay;
 }
 
 const struct thaw_optimizer_type thaw_optimizer_sgd = {
@@ -62,5 +61,6 @@ const struct thaw_optimizer_type thaw_optimizer_sgd = {
     .parse = parse,
     .slots = slots,
     .weight_decay = weight_decay,
-    .update = update,
+    .kernel = kernel,
+    .factors = factors,
 };

@@ -18,7 +18,8 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         struct thaw_plan_tensor *tensor = &s->tensors[i];
         tensor->moves =
             param->spec->kind == THAW_PARAM_STATISTIC && graph->nodes[param->node].batch_statistics;
-        size_t size_bytes = thaw_filter_size(&param->spec->filter) * sizeof(float);
+        size_t size_bytes = thaw_buffer_group_bytes(
+            &graph->caps, thaw_filter_size(&param->spec->filter) * sizeof(float));
         if (s->session.average.type && thaw_stage_changes(graph, param))
             s->optimizer_bytes += size_bytes;
         plan->changed[i] |= param->trainable || tensor->moves;
@@ -149,7 +150,8 @@ static thaw_status make(const struct thaw_experiment *e, bool measure, struct th
     THAW_TRY(find_sources(e, plan));
     for (size_t i = 0; i < e->graph->param_count; i++) {
         const struct thaw_param *param = &e->graph->params[i];
-        plan->parameter_bytes += thaw_filter_size(&param->spec->filter) * sizeof(float);
+        plan->parameter_bytes += thaw_buffer_group_bytes(
+            &e->graph->caps, thaw_filter_size(&param->spec->filter) * sizeof(float));
         if (param->spec->kind != THAW_PARAM_STATISTIC)
             plan->parameter_values += thaw_param_count_values(param);
     }

@@ -51,7 +51,9 @@ thaw_status thaw_session_init(const struct thaw_config *config, const struct tha
                               struct thaw_session *ret_session) {
     struct thaw_session session = {.config = config, .stage = stage, .graph = graph};
     session.rates = thaw_arena_array(&session.arena, graph->param_count + 1, sizeof *session.rates);
-    thaw_status status = session.rates ? THAW_OK : THAW_ERROR_MEMORY;
+    session.updates =
+        thaw_arena_array(&session.arena, graph->param_count + 1, sizeof *session.updates);
+    thaw_status status = session.rates && session.updates ? THAW_OK : THAW_ERROR_MEMORY;
     if (status == THAW_OK)
         status = thaw_stage_memory_init(&session.arena, graph, &session.memory);
     if (status == THAW_OK)
@@ -148,13 +150,14 @@ static thaw_status update_averages(struct thaw_session *session, int stage_step)
 
 thaw_status thaw_session_update(struct thaw_session *session, int stage_step) {
     const struct thaw_graph *graph = session->graph;
+    size_t count = 0;
     for (size_t i = 0; i < graph->param_count; i++) {
         const struct thaw_param *param = &graph->params[i];
         cl_mem grad = thaw_exec_gradient(session->train, (int)i);
         if (!param->trainable || !grad)
             continue;
         cl_mem const *slots = &session->memory.slots[i * THAW_OPTIMIZER_SLOTS_MAX];
-        struct thaw_optimizer_update update = {
+        session->updates[count++] = (struct thaw_optimizer_update){
             .value = param->value,
             .grad = grad,
             .slots = {slots[0], slots[1]},
@@ -163,8 +166,7 @@ thaw_status thaw_session_update(struct thaw_session *session, int stage_step) {
             .weight_decay = thaw_optimizer_weight_decay(&session->optimizer),
             .step = ++session->memory.updates[i],
         };
-        THAW_TRY(thaw_context(thaw_optimizer_update(graph->device, &session->optimizer, &update),
-                              "%s", param->name));
     }
+    THAW_TRY(thaw_optimizer_update(graph->device, &session->optimizer, session->updates, count));
     return update_averages(session, stage_step);
 }

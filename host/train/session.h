@@ -21,6 +21,7 @@ struct thaw_session {
     int start; /* where the executables start: the cut of a cached stage, else the image */
     thaw_exec *train, *eval;
     struct thaw_optimizer optimizer;
+    struct thaw_optimizer_update *updates; /* room for one of each parameter */
     struct thaw_schedule schedule;
     struct thaw_schedule *rule_schedules; /* of each rule of the stage's `lr` */
     struct thaw_augment_list augment;

@@ -1,7 +1,13 @@
 #include "train/stage_memory.h"
 
+#include <stdlib.h>
+
 #include "train/average.h"
 #include "train/stage.h"
+
+static size_t size_of(const struct thaw_param *param) {
+    return thaw_filter_size(&param->spec->filter);
+}
 
 thaw_status thaw_stage_memory_init(struct thaw_arena *arena, const struct thaw_graph *graph,
                                    struct thaw_stage_memory *ret_memory) {
@@ -46,24 +52,34 @@ void thaw_stage_memory_take(struct thaw_stage_memory *memory, struct thaw_stage_
     thaw_stage_memory_clear(from, graph);
 }
 
+static thaw_status fail_memory(void) {
+    return thaw_fail(THAW_ERROR_MEMORY, "out of memory preparing a stage");
+}
+
+/* A slot of each parameter in one allocation, so that one launch updates all of them. */
+static thaw_status create_slots(struct thaw_stage_memory *memory, const struct thaw_graph *graph,
+                                size_t slot, struct thaw_buffer_wish *wishes) {
+    size_t count = 0;
+    for (size_t i = 0; i < graph->param_count; i++) {
+        cl_mem *buffer = &memory->slots[i * THAW_OPTIMIZER_SLOTS_MAX + slot];
+        if (graph->params[i].trainable && !*buffer)
+            wishes[count++] =
+                (struct thaw_buffer_wish){size_of(&graph->params[i]) * sizeof(float), buffer};
+    }
+    return thaw_buffer_create_group(graph->device, wishes, count);
+}
+
 thaw_status thaw_stage_memory_create(struct thaw_stage_memory *memory,
                                      const struct thaw_graph *graph, int slot_count) {
-    for (size_t i = 0; i < graph->param_count; i++) {
-        size_t size_bytes = thaw_filter_size(&graph->params[i].spec->filter) * sizeof(float);
-        for (int k = 0; graph->params[i].trainable && k < slot_count; k++) {
-            cl_mem *slot = &memory->slots[i * THAW_OPTIMIZER_SLOTS_MAX + (size_t)k];
-            if (!*slot)
-                THAW_TRY(thaw_buffer_create(graph->device, size_bytes, slot));
-        }
-    }
-    return THAW_OK;
+    struct thaw_buffer_wish *wishes = calloc(graph->param_count + 1, sizeof *wishes);
+    thaw_status status = wishes ? THAW_OK : fail_memory();
+    for (size_t k = 0; k < (size_t)slot_count && status == THAW_OK; k++)
+        status = create_slots(memory, graph, k, wishes);
+    free(wishes);
+    return status;
 }
 
 /* ---- averages ------------------------------------------------------------------------------- */
-
-static size_t size_of(const struct thaw_param *param) {
-    return thaw_filter_size(&param->spec->filter);
-}
 
 void thaw_stage_memory_drop_averages(struct thaw_stage_memory *memory,
                                      const struct thaw_graph *graph) {
@@ -74,33 +90,62 @@ void thaw_stage_memory_drop_averages(struct thaw_stage_memory *memory,
 
 thaw_status thaw_stage_memory_create_averages(struct thaw_stage_memory *memory,
                                               const struct thaw_graph *graph) {
-    for (size_t i = 0; i < graph->param_count; i++) {
+    struct thaw_buffer_wish *wishes = calloc(graph->param_count + 1, sizeof *wishes);
+    size_t *params = calloc(graph->param_count + 1, sizeof *params), count = 0;
+    thaw_status status = wishes && params ? THAW_OK : fail_memory();
+    for (size_t i = 0; i < graph->param_count && status == THAW_OK; i++) {
         const struct thaw_param *param = &graph->params[i];
-        size_t size_bytes = size_of(param) * sizeof(float);
         if (memory->averages[i] || !thaw_stage_changes(graph, param))
             continue;
-        THAW_TRY(thaw_buffer_create(graph->device, size_bytes, &memory->averages[i]));
-        THAW_TRY(
-            thaw_buffer_copy(graph->device, param->value, 0, memory->averages[i], 0, size_bytes));
+        params[count] = i;
+        wishes[count++] =
+            (struct thaw_buffer_wish){size_of(param) * sizeof(float), &memory->averages[i]};
     }
+    if (status == THAW_OK)
+        status = thaw_buffer_create_group(graph->device, wishes, count);
+    for (size_t w = 0; w < count && status == THAW_OK; w++)
+        status = thaw_buffer_copy(graph->device, graph->params[params[w]].value, 0,
+                                  memory->averages[params[w]], 0, wishes[w].size_bytes);
+    free(wishes);
+    free(params);
+    return status;
+}
+
+/* The parameters that have averages, to be freed by the caller. */
+static thaw_status list_pairs(const struct thaw_stage_memory *memory,
+                              const struct thaw_graph *graph, struct thaw_average_pair **ret_pairs,
+                              size_t *ret_count) {
+    struct thaw_average_pair *pairs = malloc((graph->param_count + 1) * sizeof *pairs);
+    size_t count = 0;
+    if (!pairs)
+        return fail_memory();
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (memory->averages[i])
+            pairs[count++] = (struct thaw_average_pair){graph->params[i].value, memory->averages[i],
+                                                        size_of(&graph->params[i])};
+    *ret_pairs = pairs;
+    *ret_count = count;
     return THAW_OK;
 }
 
 thaw_status thaw_stage_memory_average(struct thaw_stage_memory *memory,
                                       const struct thaw_graph *graph, double share) {
-    for (size_t i = 0; i < graph->param_count; i++)
-        if (memory->averages[i])
-            THAW_TRY(thaw_average_update(graph->device, graph->params[i].value, memory->averages[i],
-                                         size_of(&graph->params[i]), share));
-    memory->averaged++;
-    return THAW_OK;
+    struct thaw_average_pair *pairs = NULL;
+    size_t count = 0;
+    THAW_TRY(list_pairs(memory, graph, &pairs, &count));
+    thaw_status status = thaw_average_update(graph->device, pairs, count, share);
+    free(pairs);
+    if (status == THAW_OK)
+        memory->averaged++;
+    return status;
 }
 
 thaw_status thaw_stage_memory_swap(struct thaw_stage_memory *memory,
                                    const struct thaw_graph *graph) {
-    for (size_t i = 0; i < graph->param_count; i++)
-        if (memory->averages[i])
-            THAW_TRY(thaw_average_swap(graph->device, graph->params[i].value, memory->averages[i],
-                                       size_of(&graph->params[i])));
-    return THAW_OK;
+    struct thaw_average_pair *pairs = NULL;
+    size_t count = 0;
+    THAW_TRY(list_pairs(memory, graph, &pairs, &count));
+    thaw_status status = thaw_average_swap(graph->device, pairs, count);
+    free(pairs);
+    return status;
 }

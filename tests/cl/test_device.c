@@ -201,6 +201,63 @@ static void full_device(void **state) {
     thaw_buffer_destroy(&second); /* outlives the device */
 }
 
+/* As many allocations as the largest buffer asks for; each goes with its last window. */
+static void groups(void **state) {
+    (void)state;
+    enum { COUNT = 5 };
+    thaw_device *device = NULL;
+    assert_ok(thaw_device_open(NULL, NULL, &device));
+    const size_t sizes[COUNT] = {4, 300000, 700000, 100, 400000};
+    const int allocation_of[COUNT] = {0, 0, 1, 1, 2};
+    cl_mem buffers[COUNT], allocations[COUNT];
+    struct thaw_buffer_wish wishes[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        wishes[i] = (struct thaw_buffer_wish){sizes[i], &buffers[i]};
+    device->caps.max_allocation_bytes = 900000;
+    assert_ok(thaw_buffer_create_group(device, wishes, COUNT));
+    for (int i = 0; i < COUNT; i++) {
+        size_t offset_bytes = 1, end = 0;
+        assert_ok(thaw_buffer_allocation(buffers[i], &allocations[i], &offset_bytes));
+        bool follows = i > 0 && allocation_of[i] == allocation_of[i - 1];
+        if (follows)
+            end = thaw_buffer_group_bytes(&device->caps, sizes[i - 1]);
+        assert_int_equal(offset_bytes, end);
+        assert_true(i == 0 || (allocations[i] == allocations[i - 1]) == follows);
+    }
+    uint64_t now = 0, peak = 0;
+    thaw_device_memory(device, &now, &peak);
+    assert_in_range(now, 1400104, 1400104 + COUNT * device->caps.base_align_bytes);
+    for (int i = 0; i < COUNT; i++)
+        thaw_buffer_destroy(&buffers[i]);
+    thaw_device_memory(device, &now, &peak);
+    assert_int_equal(now, 0);
+    device->caps.max_allocation_bytes = 500000; /* the third fits none */
+    assert_fails(thaw_buffer_create_group(device, wishes, COUNT), THAW_ERROR_RUNTIME,
+                 "can't hold a buffer of 0.7 MiB");
+    for (int i = 0; i < COUNT; i++)
+        assert_null(buffers[i]);
+    thaw_device_memory(device, &now, &peak);
+    assert_int_equal(now, 0);
+    thaw_device_destroy(&device);
+}
+
+static void tables(void **state) {
+    (void)state;
+    thaw_device *device = test_device();
+    float data[5] = {1, 2, 3, 4, 5}, back[5] = {0};
+    const float expected[5] = {1, 2, 3, 4, 5};
+    cl_mem table = NULL, allocation = NULL;
+    size_t offset_bytes = 1;
+    assert_ok(thaw_buffer_create_table(device, data, sizeof data, &table));
+    memset(data, 0, sizeof data);
+    assert_ok(thaw_buffer_read(device, table, 0, back, sizeof back));
+    assert_memory_equal(back, expected, sizeof back);
+    assert_ok(thaw_buffer_allocation(table, &allocation, &offset_bytes));
+    assert_ptr_equal(allocation, table);
+    assert_int_equal(offset_bytes, 0);
+    thaw_buffer_destroy(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_platform), /* first: forks before the loader has been started */
@@ -214,6 +271,8 @@ int main(void) {
         cmocka_unit_test(transfers),
         cmocka_unit_test(too_large_buffers),
         cmocka_unit_test(full_device),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(tables),
     };
     return cmocka_run_group_tests_name("cl/device", tests, NULL, NULL);
 }

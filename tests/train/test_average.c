@@ -86,17 +86,18 @@ static void kernels(void **state) {
     test_random(value, SIZE, 1, -2, 2);
     test_random(average, SIZE, 2, -2, 2);
     cl_mem v = test_buffer(device, value, SIZE), a = test_buffer(device, average, SIZE);
+    const struct thaw_average_pair pair = {v, a, SIZE};
     for (size_t i = 0; i < SIZE; i++)
         expected[i] = (double)average[i] + 0.125 * ((double)value[i] - (double)average[i]);
-    assert_ok(thaw_average_update(device, v, a, SIZE, 0.125));
+    assert_ok(thaw_average_update(device, &pair, 1, 0.125));
     assert_ok(thaw_buffer_read(device, a, 0, got, sizeof got));
     test_compare(got, expected, SIZE, 1e-6, 1e-6, "average");
-    assert_ok(thaw_average_swap(device, v, a, SIZE));
+    assert_ok(thaw_average_swap(device, &pair, 1));
     assert_ok(thaw_buffer_read(device, a, 0, average, sizeof average));
     assert_memory_equal(average, value, sizeof value);
     assert_ok(thaw_buffer_read(device, v, 0, average, sizeof average));
     assert_memory_equal(average, got, sizeof got);
-    assert_ok(thaw_average_update(device, v, a, SIZE, 1));
+    assert_ok(thaw_average_update(device, &pair, 1, 1));
     assert_ok(thaw_buffer_read(device, a, 0, average, sizeof average));
     assert_memory_equal(average, got, sizeof got);
     thaw_buffer_destroy(&v);
