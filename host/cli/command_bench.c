@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/bench_candidates.h"
+#include "cli/bench_step.h"
 #include "cli/cli.h"
 #include "graph/profile.h"
 #include "kernels/peak.h"
@@ -24,11 +25,11 @@ static const struct thaw_option options[] = {
     {"size", 0, THAW_OPTION_INT, offsetof(struct values, size), "PIXELS",
      "input height and width (the model's)", 8, 4096},
     {"training", 't', THAW_OPTION_FLAG, offsetof(struct values, training), NULL,
-     "a training step's passes instead of inference", 0, 0},
+     "a training step (SGD with momentum) instead of inference", 0, 0},
     {"layers", 'l', THAW_OPTION_FLAG, offsetof(struct values, layers), NULL, "time every layer", 0,
      0},
-    {"repeats", 'r', THAW_OPTION_INT, offsetof(struct values, repeats), "N", "best of N (3)", 1,
-     1000},
+    {"repeats", 'r', THAW_OPTION_INT, offsetof(struct values, repeats), "N",
+     "repeat N times (3): the best of each pass, the median step", 1, 1000},
     {"conv", 0, THAW_OPTION_TEXT, offsetof(struct values, conv), "NAME",
      "force a convolution candidate where it applies", 0, 0},
     {"candidates", 'c', THAW_OPTION_FLAG, offsetof(struct values, candidates), NULL,
@@ -62,9 +63,10 @@ static void print_people(const struct thaw_graph *graph, const struct thaw_profi
     if (values->training) {
         print_pass("backward", profile->backward_s, 2 * profile->flops, values->batch,
                    peak->fma_gflops);
-        print_pass("both", profile->forward_s + profile->backward_s, 3 * profile->flops,
-                   values->batch, peak->fma_gflops);
+        printf("%-9s %9.1f ms\n", "update", 1e3 * profile->update_s);
     }
+    print_pass("step", profile->step_s, (values->training ? 3 : 1) * profile->flops, values->batch,
+               peak->fma_gflops);
     printf("memory    %9.1f MiB for activations, gradients and workspace\n",
            (double)profile->memory.pool_bytes / (1 << 20));
     if (!profile->node_count)
@@ -99,11 +101,12 @@ static thaw_status print_json(const struct thaw_graph *graph, const struct thaw_
                               "backward_s", n->backward_s, "flops", n->flops));
     }
     return thaw_cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "model", graph->name,
-        "device", thaw_json_text(thaw_device_get_info(graph->device)->name), "batch", values->batch,
-        "size", graph->nodes[0].out.h, "training", (int)values->training, "peak_gflops",
-        peak->fma_gflops, "copy_gb_per_s", peak->copy_gb_per_s, "forward_s", profile->forward_s,
-        "backward_s", profile->backward_s, "flops", profile->flops, "memory_bytes",
+        "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "model",
+        graph->name, "device", thaw_json_text(thaw_device_get_info(graph->device)->name), "batch",
+        values->batch, "size", graph->nodes[0].out.h, "training", (int)values->training,
+        "peak_gflops", peak->fma_gflops, "copy_gb_per_s", peak->copy_gb_per_s, "forward_s",
+        profile->forward_s, "backward_s", profile->backward_s, "update_s", profile->update_s,
+        "step_s", profile->step_s, "flops", profile->flops, "memory_bytes",
         (json_int_t)profile->memory.pool_bytes, "layers", layers));
 }
 
@@ -136,7 +139,13 @@ static thaw_status bench(const struct thaw_cli *cli, const struct values *values
     THAW_TRY(thaw_peak_measure(device, &peak));
     thaw_progress_update(cli->progress, "compiling and measuring %s", (*graph)->name);
     THAW_TRY(thaw_graph_allocate(*graph, device, 0));
-    THAW_TRY(thaw_profile_graph(*graph, &profile_options, cli->arena, &profile));
+    struct thaw_bench_step step = {0};
+    THAW_TRY(thaw_bench_step_init(cli->arena, *graph, &step));
+    profile_options.update = thaw_bench_step_update;
+    profile_options.update_user = &step;
+    thaw_status status = thaw_profile_graph(*graph, &profile_options, cli->arena, &profile);
+    thaw_bench_step_finish(&step);
+    THAW_TRY(status);
     thaw_progress_clear(cli->progress);
     if (cli->json)
         return print_json(*graph, &profile, &peak, values);
@@ -180,7 +189,9 @@ const struct thaw_command thaw_command_bench = {
     .help =
         "MODEL is a built-in model or a model's YAML file. Prints the time of a pass, images per\n"
         "second, GFLOP/s and the fraction of the device's measured peak; with --layers the same\n"
-        "for every layer. Weights are random: only the speed is real.\n\n"
+        "for every layer. `step` is what a batch takes, the median: a pass forward, and with\n"
+        "--training backward and an update of every weight by SGD with momentum. Weights are\n"
+        "random: only the speed is real.\n\n"
         "A convolution can be computed in several ways, the candidates. --candidates times those\n"
         "that apply to each distinct convolution of the network, most work first, and marks the\n"
         "best with *; a time with ~ is extrapolated from fewer images. Every result is compared\n"

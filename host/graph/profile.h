@@ -11,6 +11,9 @@ struct thaw_profile_options {
     bool layers;   /* time each node as well */
     int repeats;   /* the best of so many counts */
     const char *conv_candidate; /* forced, or NULL */
+    /* What ends a training step, from the gradients of `exec`; NULL: nothing. */
+    thaw_status (*update)(void *user, thaw_exec *exec);
+    void *update_user;
 };
 
 struct thaw_profile_node {
@@ -20,8 +23,9 @@ struct thaw_profile_node {
 };
 
 struct thaw_profile {
-    double forward_s, backward_s; /* of the whole, in one go */
-    double flops;                 /* of forward, for the batch */
+    double forward_s, backward_s, update_s; /* of the whole: the best of the repeats */
+    double step_s; /* forward, and in training backward and update: the median */
+    double flops;  /* of forward, for the batch */
     struct thaw_exec_memory memory;
     struct thaw_profile_node *nodes; /* those that run, in order; of the arena */
     size_t node_count;
