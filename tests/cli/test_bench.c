@@ -1,4 +1,5 @@
-/* thaw bench --candidates as a user meets it: table, JSON, the remembered file, usage errors. */
+/* thaw bench as a user meets it: steps; with --candidates table, JSON, the remembered file; usage
+ * errors. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,26 @@ static void remembered(void **state) {
     test_expect_exit(TEST_THAW(NULL, "bench", model, "--batch", "2", "--quiet"), 0, NULL);
 }
 
+/* A step is made of its parts: the median of the whole is no less than the sum of their bests. */
+static void steps(void **state) {
+    (void)state;
+    const char *model = tiny_path("tiny.yaml");
+    for (int training = 0; training < 2; training++) {
+        struct test_process bench = TEST_THAW(NULL, "bench", model, "--json", "--repeats", "4",
+                                              "--batch", "2", training ? "--training" : "--quiet");
+        json_t *root = parse(&bench);
+        double forward_s = json_real_value(json_object_get(root, "forward_s"));
+        double backward_s = json_real_value(json_object_get(root, "backward_s"));
+        double update_s = json_real_value(json_object_get(root, "update_s"));
+        assert_true(forward_s > 0);
+        assert_true(training ? backward_s > 0 && update_s > 0 : backward_s == 0 && update_s == 0);
+        assert_true(json_real_value(json_object_get(root, "step_s")) >=
+                    (forward_s + backward_s + update_s) * (1 - 1e-9));
+        json_decref(root);
+        test_process_finish(&bench);
+    }
+}
+
 static void usage_errors(void **state) {
     (void)state;
     const char *model = tiny_path("tiny.yaml");
@@ -132,6 +153,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(candidates_as_json),
         cmocka_unit_test(remembered),
+        cmocka_unit_test(steps),
         cmocka_unit_test(usage_errors),
     };
     return cmocka_run_group_tests_name("cli/bench", tests, set_up, NULL);
