@@ -1,5 +1,7 @@
 /* thaw bench: how fast a network runs here, and where the time goes. */
+#include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cli/bench_candidates.h"
 #include "cli/bench_step.h"
@@ -91,7 +93,8 @@ static void print_people(const struct thaw_graph *graph, const struct thaw_profi
 }
 
 static thaw_status print_json(const struct thaw_graph *graph, const struct thaw_profile *profile,
-                              const struct thaw_peak *peak, const struct values *values) {
+                              const struct thaw_peak *peak, uint64_t resident_bytes,
+                              const struct values *values) {
     json_t *layers = json_array();
     for (size_t i = 0; i < profile->node_count; i++) {
         const struct thaw_profile_node *n = &profile->nodes[i];
@@ -101,13 +104,33 @@ static thaw_status print_json(const struct thaw_graph *graph, const struct thaw_
                               "backward_s", n->backward_s, "flops", n->flops));
     }
     return thaw_cli_print_json(json_pack(
-        "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "model",
+        "{s:s, s:o, s:i, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:o}", "model",
         graph->name, "device", thaw_json_text(thaw_device_get_info(graph->device)->name), "batch",
         values->batch, "size", graph->nodes[0].out.h, "training", (int)values->training,
         "peak_gflops", peak->fma_gflops, "copy_gb_per_s", peak->copy_gb_per_s, "forward_s",
         profile->forward_s, "backward_s", profile->backward_s, "update_s", profile->update_s,
         "step_s", profile->step_s, "flops", profile->flops, "memory_bytes",
-        (json_int_t)profile->memory.pool_bytes, "layers", layers));
+        (json_int_t)profile->memory.pool_bytes, "resident_bytes", (json_int_t)resident_bytes,
+        "layers", layers));
+}
+
+/* The memory of the process is read before the peak is measured, which takes half a GiB. */
+static thaw_status measure_steps(const struct thaw_cli *cli, struct thaw_graph *graph,
+                                 struct thaw_profile_options *what,
+                                 struct thaw_profile *ret_profile, uint64_t *ret_resident_bytes) {
+    struct thaw_bench_step step = {0};
+    struct rusage usage;
+    THAW_TRY(thaw_bench_step_init(cli->arena, graph, &step));
+    what->update = thaw_bench_step_update;
+    what->update_user = &step;
+    thaw_status status = thaw_profile_graph(graph, what, cli->arena, ret_profile);
+    thaw_bench_step_finish(&step);
+    THAW_TRY(status);
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return thaw_fail(THAW_ERROR_RUNTIME, "the process's memory can't be read: %s",
+                         strerror(errno));
+    *ret_resident_bytes = (uint64_t)usage.ru_maxrss * 1024; /* Linux counts in KiB */
+    return THAW_OK;
 }
 
 static thaw_status bench(const struct thaw_cli *cli, const struct values *values,
@@ -135,20 +158,15 @@ static thaw_status bench(const struct thaw_cli *cli, const struct values *values
         THAW_TRY(thaw_graph_allocate(*graph, device, 0));
         return thaw_cli_bench_candidates(cli, *graph, &candidates);
     }
-    thaw_progress_update(cli->progress, "measuring the device's peak");
-    THAW_TRY(thaw_peak_measure(device, &peak));
+    uint64_t resident_bytes = 0;
     thaw_progress_update(cli->progress, "compiling and measuring %s", (*graph)->name);
     THAW_TRY(thaw_graph_allocate(*graph, device, 0));
-    struct thaw_bench_step step = {0};
-    THAW_TRY(thaw_bench_step_init(cli->arena, *graph, &step));
-    profile_options.update = thaw_bench_step_update;
-    profile_options.update_user = &step;
-    thaw_status status = thaw_profile_graph(*graph, &profile_options, cli->arena, &profile);
-    thaw_bench_step_finish(&step);
-    THAW_TRY(status);
+    THAW_TRY(measure_steps(cli, *graph, &profile_options, &profile, &resident_bytes));
+    thaw_progress_update(cli->progress, "measuring the device's peak");
+    THAW_TRY(thaw_peak_measure(device, &peak));
     thaw_progress_clear(cli->progress);
     if (cli->json)
-        return print_json(*graph, &profile, &peak, values);
+        return print_json(*graph, &profile, &peak, resident_bytes, values);
     print_people(*graph, &profile, &peak, values);
     return THAW_OK;
 }

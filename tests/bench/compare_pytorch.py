@@ -14,7 +14,8 @@ median over the steps of a process. PyTorch runs in four variants: both memory f
 library's malloc as it is and with a malloc that keeps freed memory (glibc.malloc.*, see TUNED). `against the
 best` compares with the fastest of the four, `against the defaults` with contiguous tensors and malloc as it is.
 
-Memory is the highest resident set of a process (VmHWM), libraries and the batch included. GFLOP/s counts the
+Memory is the highest resident set of a process (VmHWM), libraries and the batch included; Thaw's before it
+measures the device's peak, which takes half a GiB for a copy. GFLOP/s counts the
 convolutions and matrix products, three times the forward pass for a training step, in float32 as both
 programs compute; the peak is what `thaw bench` measures with fused multiply-adds on the same cores.
 Writes OUTPUT.md and OUTPUT.json after every network."""
@@ -118,6 +119,7 @@ def run_pytorch(options, network, batch, training, variant, size):
 
 def add(samples, result):
     answer, memory_bytes, cpu_s = result
+    memory_bytes = answer.get("resident_bytes", memory_bytes)
     samples["ms"].append(1e3 * answer["step_s"])
     samples["memory"].append(memory_bytes)
     samples["cpu_s"].append(cpu_s)

@@ -125,6 +125,8 @@ static void steps(void **state) {
         assert_true(training ? backward_s > 0 && update_s > 0 : backward_s == 0 && update_s == 0);
         assert_true(json_real_value(json_object_get(root, "step_s")) >=
                     (forward_s + backward_s + update_s) * (1 - 1e-9));
+        assert_true(json_integer_value(json_object_get(root, "resident_bytes")) >
+                    json_integer_value(json_object_get(root, "memory_bytes")));
         json_decref(root);
         test_process_finish(&bench);
     }
