@@ -50,8 +50,8 @@ struct thaw_onnx_port {
 };
 
 struct thaw_onnx_import {
-    struct thaw_arena arena;     /* of everything but the weights */
-    const char *yaml;            /* the model document */
+    struct thaw_arena arena; /* of everything but the weights */
+    const char *yaml;        /* the model document; as_is: NULL when all outputs are constants */
     struct thaw_weights weights; /* float32, named as the document's parameters */
     struct thaw_onnx_port *inputs, *outputs;
     size_t input_count, output_count;
