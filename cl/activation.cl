@@ -52,35 +52,9 @@ static inline REAL act_error_function(REAL x, float p, float q) {
     return error_function(x);
 }
 
-// As in PyTorch, f' is 0 (leaky_relu: the slope) at the kinks of relu.
-static inline REAL slope_relu(REAL y, float p, float q) {
-    return y > ZERO ? ONE : ZERO;
-}
-static inline REAL slope_relu6(REAL y, float p, float q) {
-    return y * (6.0f - y) > ZERO ? ONE : ZERO;
-}
-static inline REAL slope_leaky_relu(REAL y, float slope, float q) {
-    return y > ZERO ? ONE : (REAL)(slope);
-}
-static inline REAL slope_sigmoid(REAL y, float p, float q) {
-    return y * (1.0f - y);
-}
-static inline REAL slope_silu(REAL x, float p, float q) {
-    const REAL s = act_sigmoid(x, 0.0f);
-    return s * (1.0f + x * (1.0f - s));
-}
-static inline REAL slope_hardswish(REAL x, float p, float q) {
-    const REAL inside = x * (1.0f / 3.0f) + 0.5f;
-    return x < (REAL)(-3.0f) ? ZERO : x > (REAL)(3.0f) ? ONE : inside;
-}
+// As in PyTorch, f' is 0 at the kinks of relu.
 static inline REAL slope_hardsigmoid_with(REAL y, float alpha, float q) {
     return y * (1.0f - y) > ZERO ? (REAL)(alpha) : ZERO;
-}
-static inline REAL slope_hardsigmoid(REAL y, float p, float q) {
-    return slope_hardsigmoid_with(y, 1.0f / 6.0f, 0.0f);
-}
-static inline REAL slope_gelu(REAL x, float p, float q) { // the normal distribution's function and density
-    return 0.5f * (1.0f + error_function(x * 0.70710678f)) + x * 0.39894228f * exp(-0.5f * x * x);
 }
 static inline REAL slope_gelu_tanh(REAL x, float p, float q) {
     const REAL t = tanh(0.79788456f * (x + 0.044715f * x * x * x));
@@ -121,8 +95,10 @@ static inline REAL slope_error_function(REAL x, float p, float q) {
 
 #if FUSED
 #define CALL(x) CAT(act_, ACT)(x, p)
+#define SLOPE(v) CAT(slope_, ACT)(v, p)
 #else
 #define CALL(x) CAT(act_, ACT)(x, p, q)
+#define SLOPE(v) CAT(slope_, ACT)(v, p, q)
 #endif
 
 kernel void activation_forward(global const float *x, global float *y, int channels, float p, float q, WALK,
@@ -145,7 +121,7 @@ kernel void activation_backward(global const float *v, global const float *dy, g
         global const float *value = MAP_AT(v, cb, r), *grad = MAP_AT(dy, cb, r);
         global float *to = MAP_AT(dx, cb, r);
         EACH_PIXEL(i) {
-            REAL result = LOAD(grad + i * B) * CAT(slope_, ACT)(LOAD(value + i * B), p, q);
+            REAL result = LOAD(grad + i * B) * SLOPE(LOAD(value + i * B));
             if (accumulate)
                 result += LOAD(to + i * B);
             STORE(result, to + i * B);

@@ -9,8 +9,17 @@
 //
 // `lanes`: channels padded to whole blocks. Padded lanes hold zeros in x, dy and the parameters, so that they
 // come out as zeros.
+//
+// The activation that follows, ACT, is one that maps 0 to 0 and whose slope backward takes at its input, computed
+// again from x: that is cheaper than a pass of its own over two maps.
 
 #define SUMS(workspace, chunk) ((workspace) + (2 + 2 * (long)(chunk)) * lanes + cb * B)
+// Of one channel block, and what is computed with them of a pixel of x, and of dy: the gradient before ACT.
+#define COEFFICIENTS                                                                                    \
+    const REAL mean = LOAD(saved + cb * B), scale = LOAD(saved + lanes + cb * B) * LOAD(weight + cb * B), \
+               shift = LOAD(bias + cb * B)
+#define NORMALISED(x) (((x) - mean) * scale + shift)
+#define GRADIENT(dy, x) ((dy) * SLOPE_AT(NORMALISED(x), parameter))
 
 kernel void batchnorm_statistics(global const float *x, global float *workspace, int lanes, WALK, MAP(x)) {
     SCRATCH;
@@ -69,31 +78,31 @@ kernel void batchnorm_use_running(global const float *running_mean, global const
 }
 
 kernel void batchnorm_apply(global const float *x, global float *y, global const float *saved,
-                            global const float *weight, global const float *bias, int lanes, WALK, MAP(x),
-                            MAP(y)) {
+                            global const float *weight, global const float *bias, float parameter, int lanes, WALK,
+                            MAP(x), MAP(y)) {
     const int cb = get_global_id(2);
-    const REAL mean = LOAD(saved + cb * B), scale = LOAD(saved + lanes + cb * B) * LOAD(weight + cb * B),
-               shift = LOAD(bias + cb * B);
+    COEFFICIENTS;
     EACH_ROW(r) {
         global const float *p = MAP_AT(x, cb, r);
         global float *q = MAP_AT(y, cb, r);
-        EACH_PIXEL(i) STORE((LOAD(p + i * B) - mean) * scale + shift, q + i * B);
+        EACH_PIXEL(i) STORE(ACTIVATE(NORMALISED(LOAD(p + i * B)), parameter), q + i * B);
     }
 }
 
 // Sums of dy and of dy (x - mean).
 kernel void batchnorm_sums(global const float *x, global const float *dy, global const float *saved,
+                           global const float *weight, global const float *bias, float parameter,
                            global float *workspace, int lanes, WALK, MAP(x), MAP(dy)) {
     SCRATCH;
     const int cb = get_global_id(2);
-    const REAL mean = LOAD(saved + cb * B);
+    COEFFICIENTS;
     REAL sum = (REAL)(0.0f), products = (REAL)(0.0f);
     GROUP_ROWS(r) {
         global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
         GROUP_PIXELS(i) {
-            const REAL g = LOAD(grad + i * B);
+            const REAL value = LOAD(p + i * B), g = GRADIENT(LOAD(grad + i * B), value);
             sum += g;
-            products += g * (LOAD(p + i * B) - mean);
+            products += g * (value - mean);
         }
     }
     sum = GROUP_SUM(sum);
@@ -127,16 +136,18 @@ kernel void batchnorm_combine(global float *workspace, global const float *saved
 
 kernel void batchnorm_apply_backward(global const float *x, global const float *dy, global float *dx,
                                      global const float *saved, global const float *weight,
+                                     global const float *bias, float parameter,
                                      global const float *workspace, int lanes, int accumulate, WALK, MAP(x),
                                      MAP(dy), MAP(dx)) {
     const int cb = get_global_id(2);
-    const REAL mean = LOAD(saved + cb * B), scale = LOAD(saved + lanes + cb * B) * LOAD(weight + cb * B);
+    COEFFICIENTS;
     const REAL average = LOAD(workspace + cb * B), slope = LOAD(workspace + lanes + cb * B);
     EACH_ROW(r) {
         global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
         global float *q = MAP_AT(dx, cb, r);
         EACH_PIXEL(i) {
-            REAL result = scale * (LOAD(grad + i * B) - average - (LOAD(p + i * B) - mean) * slope);
+            const REAL value = LOAD(p + i * B), g = GRADIENT(LOAD(grad + i * B), value);
+            REAL result = scale * (g - average - (value - mean) * slope);
             if (accumulate)
                 result += LOAD(q + i * B);
             STORE(result, q + i * B);
@@ -144,16 +155,18 @@ kernel void batchnorm_apply_backward(global const float *x, global const float *
     }
 }
 
-kernel void batchnorm_scale_backward(global const float *dy, global float *dx, global const float *saved,
-                                     global const float *weight, int lanes, int accumulate, WALK, MAP(dy),
-                                     MAP(dx)) {
+// x is not read without an activation.
+kernel void batchnorm_scale_backward(global const float *x, global const float *dy, global float *dx,
+                                     global const float *saved, global const float *weight,
+                                     global const float *bias, float parameter, int lanes, int accumulate, WALK,
+                                     MAP(x), MAP(dy), MAP(dx)) {
     const int cb = get_global_id(2);
-    const REAL scale = LOAD(saved + lanes + cb * B) * LOAD(weight + cb * B);
+    COEFFICIENTS;
     EACH_ROW(r) {
-        global const float *grad = MAP_AT(dy, cb, r);
+        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
         global float *q = MAP_AT(dx, cb, r);
         EACH_PIXEL(i) {
-            REAL result = scale * LOAD(grad + i * B);
+            REAL result = scale * GRADIENT(LOAD(grad + i * B), LOAD(p + i * B));
             if (accumulate)
                 result += LOAD(q + i * B);
             STORE(result, q + i * B);

@@ -117,6 +117,39 @@ static inline REAL act_gelu(REAL x, float parameter) {
 }
 #define ACTIVATE(value, parameter) CAT(act_, ACT)(value, parameter)
 
+// Their derivatives, slope_<name>: of sigmoid and hardsigmoid at the output, of relu, relu6 and leaky_relu at the input
+// or the output, of the others at the input. As in PyTorch, 0 (leaky_relu: the slope) at the kinks of relu.
+static inline REAL slope_none(REAL x, float parameter) {
+    return (REAL)(1.0f);
+}
+static inline REAL slope_relu(REAL y, float parameter) {
+    return y > (REAL)(0.0f) ? (REAL)(1.0f) : (REAL)(0.0f);
+}
+static inline REAL slope_relu6(REAL y, float parameter) {
+    return y * (6.0f - y) > (REAL)(0.0f) ? (REAL)(1.0f) : (REAL)(0.0f);
+}
+static inline REAL slope_leaky_relu(REAL y, float slope) {
+    return y > (REAL)(0.0f) ? (REAL)(1.0f) : (REAL)(slope);
+}
+static inline REAL slope_sigmoid(REAL y, float parameter) {
+    return y * (1.0f - y);
+}
+static inline REAL slope_silu(REAL x, float parameter) {
+    const REAL s = act_sigmoid(x, 0.0f);
+    return s * (1.0f + x * (1.0f - s));
+}
+static inline REAL slope_hardswish(REAL x, float parameter) {
+    const REAL inside = x * (1.0f / 3.0f) + 0.5f;
+    return x < (REAL)(-3.0f) ? (REAL)(0.0f) : x > (REAL)(3.0f) ? (REAL)(1.0f) : inside;
+}
+static inline REAL slope_hardsigmoid(REAL y, float parameter) {
+    return y * (1.0f - y) > (REAL)(0.0f) ? (REAL)(1.0f / 6.0f) : (REAL)(0.0f);
+}
+static inline REAL slope_gelu(REAL x, float parameter) { // the normal distribution's function and density
+    return 0.5f * (1.0f + error_function(x * 0.70710678f)) + x * 0.39894228f * exp(-0.5f * x * x);
+}
+#define SLOPE_AT(value, parameter) CAT(slope_, ACT)(value, parameter)
+
 // Kernels that walk over whole maps (host/ops/walk.h). With SERIAL a work-item takes per_item rows alone; else
 // each pixel has a work-item or, between GROUP_ROWS and GROUP_PIXELS, a work-group of GROUP items shares
 // per_item rows. Row r is row r % h of image r / h.

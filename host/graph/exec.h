@@ -4,8 +4,9 @@
  * Creation reads what the stage has set in the graph (param.trainable, node.batch_statistics) and
  * derives: which nodes run, which gradients exist (none below the lowest trainable parameter, none
  * of frozen tensors), which batch norms fold into the convolution before them (running statistics,
- * no gradient through them) and which activations run in a convolution's epilogue, what is computed
- * in place, and each buffer's place in one pool. Change the stage: make a new executable. */
+ * no gradient through them), which activations run in a convolution's epilogue or, with gradients
+ * too, in a batch norm's, what is computed in place, and each buffer's place in one pool. Change
+ * the stage: make a new executable. */
 #ifndef THAW_GRAPH_EXEC_H
 #define THAW_GRAPH_EXEC_H
 

@@ -83,17 +83,33 @@ static int resolve(const thaw_exec *exec, int item) {
     return item;
 }
 
-/* A convolution that computes without gradient, read by one node only and not kept itself. */
+/* Computed here, read by one node only, not kept itself, and without an activation so far. */
+static bool may_change(const struct thaw_exec_item *producer) {
+    return producer->node->op && !producer->external && producer->uses == 1 && !producer->kept &&
+           producer->call.activation == THAW_ACTIVATION_NONE;
+}
+
+/* A convolution that computes without gradient. */
 static bool may_absorb(const thaw_exec *exec, int producer, int reader) {
     const struct thaw_exec_item *conv = &exec->items[producer];
-    return conv->node->op && conv->node->op->fuses_activation && !conv->external &&
-           !conv->requires_grad && !exec->items[reader].requires_grad && conv->uses == 1 &&
-           !conv->kept && conv->call.activation == THAW_ACTIVATION_NONE;
+    return may_change(conv) && conv->node->op->fuses_activation && !conv->requires_grad &&
+           !exec->items[reader].requires_grad;
+}
+
+static bool may_activate(const thaw_exec *exec, int producer, int reader) {
+    const struct thaw_exec_item *before = &exec->items[producer];
+    const struct thaw_node *node = exec->items[reader].node;
+    if (node->op->activation == THAW_ACTIVATION_NONE ||
+        (node->op->fusable && !node->op->fusable(node->attrs)))
+        return false;
+    return may_absorb(exec, producer, reader) ||
+           (may_change(before) && before->node->op->trains_activation &&
+            thaw_activation_is_cheap(node->op->activation));
 }
 
 /* Lets items stand for others: aliases (flatten, dropout outside training), batch norms folded into
- * the convolution before them, activations moved into its epilogue. Items come in topological
- * order, so chains work out by themselves. */
+ * the convolution before them, activations moved into its epilogue or a batch norm's. Items come in
+ * topological order, so chains work out by themselves. */
 static void combine(thaw_exec *exec) {
     for (int i = 0; i < exec->count; i++) {
         struct thaw_exec_item *item = &exec->items[i];
@@ -111,8 +127,7 @@ static void combine(thaw_exec *exec) {
                    !(exec->options.training && item->node->batch_statistics)) {
             before->fold_norm = i;
             item->stands_for = producer;
-        } else if (op->activation != THAW_ACTIVATION_NONE && may_absorb(exec, producer, i) &&
-                   (!op->fusable || op->fusable(item->node->attrs))) {
+        } else if (may_activate(exec, producer, i)) {
             before->call.activation = op->activation;
             before->call.activation_parameter =
                 op->activation_parameter ? op->activation_parameter(item->node->attrs) : 0;

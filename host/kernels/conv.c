@@ -31,6 +31,11 @@ const char *thaw_activation_name(enum thaw_activation activation) {
     return names[activation];
 }
 
+bool thaw_activation_is_cheap(enum thaw_activation activation) {
+    return activation == THAW_ACTIVATION_RELU || activation == THAW_ACTIVATION_RELU6 ||
+           activation == THAW_ACTIVATION_LEAKY_RELU || activation == THAW_ACTIVATION_HARDSWISH;
+}
+
 bool thaw_activation_keeps_zero(enum thaw_activation activation) {
     return activation != THAW_ACTIVATION_SIGMOID && activation != THAW_ACTIVATION_HARDSIGMOID;
 }

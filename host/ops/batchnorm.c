@@ -5,6 +5,9 @@
  *              dx = weight inv (dy - dbias / M - (x - mean) inv dweight / M)   batch statistics
  *              dx = weight inv dy                                              running statistics
  *
+ * With the activation f that follows, y is f of this, and dy above is f' times the gradient of y;
+ * what f' is taken at is computed again from x.
+ *
  * With batch statistics the running ones move as in PyTorch: running = (1 - momentum) running +
  * momentum batch, with the unbiased variance.
  *
@@ -79,26 +82,37 @@ static struct thaw_walk sums_walk(const struct thaw_op_call *call, int batch) {
 }
 
 static thaw_status get_kernels(struct thaw_op_call *call, struct state *state) {
-    struct thaw_defines defines = {0};
-    thaw_walk_defines(&defines, thaw_device_get_caps(call->device), call->out.layout.block, true);
     const struct {
         const char *name;
         thaw_kernel **kernel;
+        bool activates;
     } kernels[] = {
-        {"batchnorm_statistics", &state->statistics},
-        {"batchnorm_use_batch", &state->use_batch},
-        {"batchnorm_use_running", &state->use_running},
-        {"batchnorm_apply", &state->apply},
-        {"batchnorm_sums", &state->sums},
-        {"batchnorm_combine", &state->combine},
-        {"batchnorm_apply_backward", &state->apply_backward},
-        {"batchnorm_scale_backward", &state->scale_backward},
+        {"batchnorm_statistics", &state->statistics, false},
+        {"batchnorm_use_batch", &state->use_batch, false},
+        {"batchnorm_use_running", &state->use_running, false},
+        {"batchnorm_apply", &state->apply, true},
+        {"batchnorm_sums", &state->sums, true},
+        {"batchnorm_combine", &state->combine, false},
+        {"batchnorm_apply_backward", &state->apply_backward, true},
+        {"batchnorm_scale_backward", &state->scale_backward, true},
     };
+    struct thaw_defines defines[2] = {{.text = ""}}; /* without and with the activation */
+    for (int a = 0; a < 2; a++) {
+        thaw_walk_defines(&defines[a], thaw_device_get_caps(call->device), call->out.layout.block,
+                          true);
+        thaw_define_text(&defines[a], "ACT",
+                         thaw_activation_name(a ? call->activation : THAW_ACTIVATION_NONE));
+    }
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        THAW_TRY(thaw_kernel_get(call->device, "batchnorm.cl", kernels[i].name, defines.text,
-                                 kernels[i].kernel));
+        THAW_TRY(thaw_kernel_get(call->device, "batchnorm.cl", kernels[i].name,
+                                 defines[kernels[i].activates].text, kernels[i].kernel));
     return THAW_OK;
 }
+
+/* What the kernels' COEFFICIENTS are made of, and the activation's parameter. */
+#define COEFFICIENT_ARGS(call)                                                                     \
+    THAW_ARG_BUFFER((call)->saved), THAW_ARG_BUFFER((call)->params[WEIGHT].value),                 \
+        THAW_ARG_BUFFER((call)->params[BIAS].value), THAW_ARG_FLOAT((call)->activation_parameter)
 
 static thaw_status prepare(struct thaw_op_call *call) {
     struct state *state = call->state = calloc(1, sizeof *state);
@@ -156,9 +170,7 @@ static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op
                        step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->apply, &range, THAW_ARG_BUFFER(call->in[0].buffer),
-                       THAW_ARG_BUFFER(call->out.buffer), THAW_ARG_BUFFER(call->saved),
-                       THAW_ARG_BUFFER(call->params[WEIGHT].value),
-                       THAW_ARG_BUFFER(call->params[BIAS].value),
+                       THAW_ARG_BUFFER(call->out.buffer), COEFFICIENT_ARGS(call),
                        THAW_ARG_INT(thaw_layout_lanes(x)), THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x),
                        THAW_MAP_ARGS(y));
 }
@@ -173,7 +185,7 @@ static thaw_status backward_sums(const struct thaw_op_call *call, const struct t
     struct thaw_walk walk = sums_walk(call, step->batch);
     struct thaw_range range = thaw_walk_groups(&walk);
     THAW_TRY(thaw_launch(call->device, state->sums, &range, THAW_ARG_BUFFER(call->in[0].buffer),
-                         THAW_ARG_BUFFER(call->grad_out.buffer), THAW_ARG_BUFFER(call->saved),
+                         THAW_ARG_BUFFER(call->grad_out.buffer), COEFFICIENT_ARGS(call),
                          THAW_ARG_BUFFER(call->workspace), THAW_ARG_INT(lanes),
                          THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy)));
     /* A gradient nobody wants has no buffer; the kernel does not touch what stands in for it. */
@@ -192,24 +204,24 @@ static thaw_status backward_input(const struct thaw_op_call *call,
     const struct state *state = call->state;
     const struct thaw_layout *x = &call->in[0].layout, *dy = &call->grad_out.layout,
                              *dx = &call->grad_in[0].layout;
-    struct thaw_arg weight = THAW_ARG_BUFFER(call->params[WEIGHT].value);
+    bool reads_x = call->batch_statistics || call->activation != THAW_ACTIVATION_NONE;
     struct thaw_arg lanes = THAW_ARG_INT(thaw_layout_lanes(x));
     struct thaw_arg accumulate = THAW_ARG_INT(call->accumulate_in[0]);
     const struct thaw_layout *layouts[] = {dy, dx, x};
-    struct thaw_walk walk =
-        thaw_walk_make(thaw_device_get_caps(call->device), layouts, call->batch_statistics ? 3 : 2,
-                       step->batch, THAW_WALK_PIXELS);
+    struct thaw_walk walk = thaw_walk_make(thaw_device_get_caps(call->device), layouts,
+                                           reads_x ? 3 : 2, step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     if (!call->batch_statistics)
         return thaw_launch(
-            call->device, state->scale_backward, &range, THAW_ARG_BUFFER(call->grad_out.buffer),
-            THAW_ARG_BUFFER(call->grad_in[0].buffer), THAW_ARG_BUFFER(call->saved), weight, lanes,
-            accumulate, THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
-    return thaw_launch(
-        call->device, state->apply_backward, &range, THAW_ARG_BUFFER(call->in[0].buffer),
-        THAW_ARG_BUFFER(call->grad_out.buffer), THAW_ARG_BUFFER(call->grad_in[0].buffer),
-        THAW_ARG_BUFFER(call->saved), weight, THAW_ARG_BUFFER(call->workspace), lanes, accumulate,
-        THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
+            call->device, state->scale_backward, &range, THAW_ARG_BUFFER(call->in[0].buffer),
+            THAW_ARG_BUFFER(call->grad_out.buffer), THAW_ARG_BUFFER(call->grad_in[0].buffer),
+            COEFFICIENT_ARGS(call), lanes, accumulate, THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x),
+            THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
+    return thaw_launch(call->device, state->apply_backward, &range,
+                       THAW_ARG_BUFFER(call->in[0].buffer), THAW_ARG_BUFFER(call->grad_out.buffer),
+                       THAW_ARG_BUFFER(call->grad_in[0].buffer), COEFFICIENT_ARGS(call),
+                       THAW_ARG_BUFFER(call->workspace), lanes, accumulate, THAW_WALK_ARGS(&walk),
+                       THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
 }
 
 static thaw_status backward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
@@ -262,6 +274,7 @@ const struct thaw_op thaw_op_batchnorm = {
     .attrs_size = sizeof(struct attrs),
     .inputs_min = 1,
     .inputs_max = 1,
+    .trains_activation = true,
     .normalises = true,
     .parse = parse,
     .infer = infer,

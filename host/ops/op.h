@@ -106,8 +106,9 @@ struct thaw_op_call {
     struct thaw_op_param params[THAW_OP_PARAMS_MAX];
     cl_mem saved, workspace; /* NULL when no bytes were asked for */
 
-    /* An op with fuses_activation may be given the activation that follows it. A folded batch norm
-     * shows as params[0].value holding the scaled weights and params[1] (bias) being present. */
+    /* An op with fuses_activation or trains_activation may be given the activation that follows it.
+     * A folded batch norm shows as params[0].value holding the scaled weights and params[1] (bias)
+     * being present. */
     enum thaw_activation activation;
     float activation_parameter;
 
@@ -122,7 +123,10 @@ struct thaw_op {
     const char *summary; /* one line for people */
     size_t attrs_size;
     int inputs_min, inputs_max;
-    bool fuses_activation;           /* call->activation may be set (conv, linear) */
+    bool fuses_activation; /* call->activation may be set (conv, linear) */
+    /* call->activation may be set where backward runs, too, which then begins with its gradient:
+     * to those that thaw_activation_is_cheap() (batch norm). */
+    bool trains_activation;
     bool stochastic;                 /* forward draws random numbers in training (dropout) */
     bool normalises;                 /* batch_statistics means something to it (batch norm) */
     enum thaw_activation activation; /* of an activation op; NONE for all others */

@@ -1,6 +1,7 @@
 /* The claims of exec.h on whole networks: nothing is computed below the lowest trainable tensor;
  * folding, sharing memory, starting at a cut, partial batches and the channel block change nothing
  * but speed and memory; the same step gives the same bits. Gradients themselves: test_gradients. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,6 +245,69 @@ static void folding_changes_nothing(void **state) {
     finish(&plain);
 }
 
+static const char activated_model[] = "input: {channels: 3, size: 12}\n"
+                                      "graph:\n"
+                                      "  - conv1: {conv: {out: 18, kernel: 3, pad: 1}}\n"
+                                      "  - bn1: batchnorm\n"
+                                      "  - act1: relu\n"
+                                      "  - conv2: {conv: {out: 18, kernel: 3, groups: depthwise}}\n"
+                                      "  - bn2: {batchnorm: {eps: 0.25}}\n"
+                                      "  - act2: relu6\n"
+                                      "  - conv3: {conv: {out: 5, kernel: 1}}\n"
+                                      "  - bn3: batchnorm\n"
+                                      "  - act3: {leaky_relu: {slope: 0.2}}\n"
+                                      "  - conv4: {conv: {out: 7, kernel: 3, stride: 2}}\n"
+                                      "  - bn4: batchnorm\n"
+                                      "  - act4: hardswish\n"
+                                      "  - bn5: batchnorm\n"
+                                      "  - act5: silu\n"
+                                      "  - bn6: batchnorm\n"
+                                      "  - act6: gelu\n"
+                                      "  - bn7: batchnorm\n"
+                                      "  - act7: sigmoid\n"
+                                      "  - avgpool: global\n"
+                                      "  - flatten\n"
+                                      "  - fc: {linear: {out: 7}}\n"
+                                      "features: avgpool\n";
+
+/* Batch norms take the activation that follows them along, in backward too, if it costs little; a
+ * batch norm whose output is kept can't. */
+static void check_activated(bool batch_statistics, const char *trained) {
+    struct net fused = {.graph = test_model_on(test_device(), activated_model, NULL, 11)};
+    struct net plain = {.graph = test_model_on(test_device(), activated_model, NULL, 11)};
+    TEST_TRAIN(fused.graph, batch_statistics, trained, "head");
+    TEST_TRAIN(plain.graph, batch_statistics, trained, "head");
+    int *keep = every_node(plain.graph);
+    struct thaw_exec_options options = training;
+    fused.exec = make(fused.graph, options);
+    options.keep = keep;
+    options.keep_count = (int)plain.graph->node_count - 1;
+    plain.exec = make(plain.graph, options);
+    for (int i = 1; i <= 7; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "act%d", i);
+        assert_int_equal(thaw_exec_node(fused.exec, node(fused.graph, name)).folded, i < 5);
+        assert_false(thaw_exec_node(plain.exec, node(plain.graph, name)).folded);
+    }
+    step_once(&fused, BATCH);
+    step_once(&plain, BATCH);
+    expect_same_output(&fused, &plain, "fc", 1e-6);
+    expect_same_gradients(&fused, &plain, 1e-5);
+    step_once(&fused, BATCH - 1);
+    step_once(&plain, BATCH - 1);
+    expect_same_gradients(&fused, &plain, 1e-5);
+    free(keep);
+    finish(&fused);
+    finish(&plain);
+}
+
+static void activations_join_batch_norms(void **state) {
+    (void)state;
+    check_activated(true, "all");
+    check_activated(false, "all");
+    check_activated(false, "conv1"); /* gradients through frozen batch norms */
+}
+
 static void starts_at_a_cut(void **state) {
     (void)state;
     struct net whole = {.graph = test_model_on(test_device(), test_residual_model, NULL, 11)};
@@ -404,6 +468,7 @@ int main(void) {
         cmocka_unit_test(nothing_below_the_lowest_trainable),
         cmocka_unit_test(memory_sharing_changes_nothing),
         cmocka_unit_test(folding_changes_nothing),
+        cmocka_unit_test(activations_join_batch_norms),
         cmocka_unit_test(starts_at_a_cut),
         cmocka_unit_test(refuses_a_start_that_does_not_cut),
         cmocka_unit_test(partial_batches),

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "ops/batchnorm.h"
+#include "support/conv_reference.h"
 #include "support/op_harness.h"
 
 enum { WEIGHT, BIAS, MEAN, VAR };
@@ -35,8 +36,10 @@ static void reference(const struct op_test *test, const struct op_map *in,
         for (int n = 0; n < out->n; n++)
             for (int y = 0; y < out->h; y++)
                 for (int x = 0; x < out->w; x++)
-                    *op_at(out, n, c, y, x) =
-                        (*op_at(in, n, c, y, x) - mean) * scale + params[BIAS].data[c];
+                    *op_at(out, n, c, y, x) = conv_reference_activation(
+                        test->activation,
+                        (*op_at(in, n, c, y, x) - mean) * scale + params[BIAS].data[c],
+                        (double)test->activation_parameter);
     }
 }
 
@@ -62,17 +65,21 @@ static void check_running(const struct op_test *test, const struct thaw_op_call 
     free(var);
 }
 
+static struct op_test make_test(struct thaw_shape shape, bool batch_statistics) {
+    return (struct op_test){.op = "batchnorm",
+                            .in = {shape},
+                            .training = true,
+                            .batch_statistics = batch_statistics,
+                            .reference = reference,
+                            .tolerance = 2e-5,
+                            .after_forward = check_running};
+}
+
 static void run(struct thaw_shape shape, bool batch_statistics, const char *attrs,
                 const double *eps) {
-    struct op_test test = {.op = "batchnorm",
-                           .attrs = attrs,
-                           .in = {shape},
-                           .training = true,
-                           .batch_statistics = batch_statistics,
-                           .reference = reference,
-                           .tolerance = 2e-5,
-                           .user = eps,
-                           .after_forward = check_running};
+    struct op_test test = make_test(shape, batch_statistics);
+    test.attrs = attrs;
+    test.user = eps;
     op_test_run(&test);
 }
 
@@ -85,6 +92,23 @@ static void test_modes(void **state) {
         run(shapes[i], true, NULL, NULL);
         run(shapes[i], false, NULL, NULL);
         run(shapes[i], true, "{eps: 0.25, momentum: 0.25}", &eps);
+    }
+}
+
+/* Differences need smooth ones; tests/graph/test_exec.c compares those that batch norm is given,
+ * and their backward, with the activation on its own. */
+static void test_activations(void **state) {
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        struct op_test test = make_test((struct thaw_shape){4, 18, 3, 2}, mode == 0);
+        test.activation = THAW_ACTIVATION_SILU;
+        op_test_run(&test);
+        test.activation = THAW_ACTIVATION_GELU;
+        op_test_run(&test);
+        test.activation = THAW_ACTIVATION_LEAKY_RELU;
+        test.activation_parameter = 0.25f;
+        test.forward_only = true;
+        op_test_run(&test);
     }
 }
 
@@ -188,9 +212,9 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modes),     cmocka_unit_test(test_large_mean),
-        cmocka_unit_test(test_one_value), cmocka_unit_test(test_fold),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_modes),      cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_large_mean), cmocka_unit_test(test_one_value),
+        cmocka_unit_test(test_fold),       cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

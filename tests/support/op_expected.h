@@ -16,6 +16,12 @@ static inline int op_input_count(const struct op_test *test) {
     return test->input_count ? test->input_count : 1;
 }
 
+/* Whether backward is tested: a fused activation is forward's alone but in ops that train it. */
+static inline bool op_has_backward(const struct op_test *test) {
+    return !test->forward_only &&
+           (test->activation == THAW_ACTIVATION_NONE || thaw_op_find(test->op)->trains_activation);
+}
+
 /* Zeros; `data` is freed by the caller. */
 struct op_map op_map_new(int n, int c, int h, int w);
 

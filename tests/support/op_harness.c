@@ -441,8 +441,7 @@ static const struct role roles[] = {
 
 static bool applies(const struct op_test *test, const struct thaw_op_spec *spec,
                     const struct role *role) {
-    bool differentiable = !test->forward_only && test->activation == THAW_ACTIVATION_NONE;
-    return (role->forward_only || differentiable) && (!role->in_place || spec->in_place) &&
+    return (role->forward_only || op_has_backward(test)) && (!role->in_place || spec->in_place) &&
            (role->only_input != 1 || (op_input_count(test) > 1 && !test->targets)) &&
            (role->only_input != -2 || spec->param_count > 0) &&
            (!role->smaller_batch || test->in[0].n > 1);

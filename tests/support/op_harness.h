@@ -40,7 +40,7 @@ struct op_test {
     bool targets;                    /* input 1 is between 0 and 1 and gets no gradient */
     bool forward_only;               /* the reference can't be differentiated by differences */
     float low, high;                 /* of inputs; both 0: -2 and 2 */
-    enum thaw_activation activation; /* fused; then forward only */
+    enum thaw_activation activation; /* fused; then forward only, but in ops that train it */
     float activation_parameter;
     const char *conv_candidate; /* forced, or NULL */
     op_reference *reference;
