@@ -44,8 +44,8 @@ static void onnx_uneven(struct thaw_export_call *call, const int out[2]) {
     const char *names[2] = {NULL, NULL};
     for (int axis = 0; axis < 2; axis++) {
         int64_t dims[2] = {axis ? in[1] : out[0], axis ? out[1] : in[0]};
-        float *matrix =
-            thaw_arena_array(&call->model->arena, (size_t)(in[axis] * out[axis]), sizeof *matrix);
+        float *matrix = thaw_arena_array(&call->model->arena, (size_t)in[axis] * (size_t)out[axis],
+                                         sizeof *matrix);
         call->model->failed |= !matrix;
         if (!matrix)
             return;

@@ -164,9 +164,9 @@ const char *thaw_export_unary(struct thaw_export_call *call, const char *type) {
 }
 
 const char *thaw_export_combine(struct thaw_export_call *call, const char *type) {
-    const char *names[THAW_OP_INPUTS_MAX], *result;
+    const char *names[THAW_OP_INPUTS_MAX] = {NULL};
     thaw_export_alike(call, names);
-    result = names[0];
+    const char *result = names[0];
     for (int i = 1; i < call->input_count; i++)
         result = THAW_EXPORT_NODE(call, type, result, names[i]);
     return result;

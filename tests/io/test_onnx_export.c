@@ -308,6 +308,28 @@ static void errors_leave_no_file(void **state) {
     thaw_graph_destroy(&graph);
 }
 
+/* A flatten of what is flat adds no node, and may not take the name of the one before it. */
+static void values_that_are_passed_on(void **state) {
+    (void)state;
+    static const char text[] = "input: {channels: 3, size: 8}\n"
+                               "graph:\n"
+                               "  - one: {linear: {out: 5}}\n"
+                               "  - flat: flatten\n"
+                               "  - act: {relu: null, from: one}\n"
+                               "  - sum: {add: [one, act]}\n"
+                               "  - out: {flatten: null, from: sum}\n"
+                               "features: one\n";
+    struct thaw_graph *graph = test_model(text, NULL, 8);
+    struct thaw_onnx_export_options options = {0};
+    struct thaw_onnx_description description = {0};
+    assert_ok(thaw_onnx_describe(graph, &options, &description));
+    check_structure("passed on", graph, &description, false);
+    assert_int_equal(description.model.node_count, 4); /* Flatten, Gemm, Relu, Add */
+    assert_string_equal(description.model.nodes[3].output, "logits");
+    thaw_onnx_description_finish(&description);
+    thaw_graph_destroy(&graph);
+}
+
 static void every_op_has_a_form(void **state) {
     (void)state;
     for (size_t i = 0; i < thaw_op_count; i++)
@@ -317,9 +339,13 @@ static void every_op_has_a_form(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_model),          cmocka_unit_test(a_file_says_everything),
-        cmocka_unit_test(folds_batch_norm),     cmocka_unit_test(external_weights),
-        cmocka_unit_test(errors_leave_no_file), cmocka_unit_test(every_op_has_a_form),
+        cmocka_unit_test(every_model),
+        cmocka_unit_test(a_file_says_everything),
+        cmocka_unit_test(folds_batch_norm),
+        cmocka_unit_test(external_weights),
+        cmocka_unit_test(errors_leave_no_file),
+        cmocka_unit_test(every_op_has_a_form),
+        cmocka_unit_test(values_that_are_passed_on),
     };
     return cmocka_run_group_tests_name("io/onnx_export", tests, NULL, NULL);
 }

@@ -68,14 +68,17 @@ static thaw_status make_params(const struct exporter *e, int index, struct thaw_
     return bias->name ? THAW_OK : THAW_ERROR_MEMORY;
 }
 
+static struct thaw_export_node *last_node(const struct thaw_export_model *model) {
+    return model->node_count ? &model->nodes[model->node_count - 1] : NULL;
+}
+
 /* The node added last gets the name of Thaw's node, and its output that name with ":0": parameters
  * may be called like the node. A hook that adds no node passes a value on. */
-static thaw_status name_output(struct exporter *e, struct thaw_export_call *call,
+static thaw_status name_output(struct thaw_export_call *call, size_t nodes_before,
                                struct item *ret_item) {
     struct thaw_export_model *model = call->model;
-    struct thaw_export_node *last = model->node_count ? &model->nodes[model->node_count - 1] : NULL;
-    (void)e;
-    if (last && last->output == call->output) {
+    struct thaw_export_node *last = last_node(model);
+    if (model->node_count > nodes_before && last->output == call->output) {
         last->name = call->name;
         last->output = call->output = thaw_arena_format(&model->arena, "%s:0", call->name);
         if (!call->output)
@@ -103,12 +106,13 @@ static thaw_status describe_node(struct exporter *e, int index) {
         call.in[k] = e->graph->nodes[node->inputs[k]].out;
     }
     THAW_TRY(make_params(e, index, &call));
+    size_t nodes_before = call.model->node_count;
     thaw_status status = node->op->onnx(&call);
     if (status != THAW_OK)
         return thaw_context(status, "node '%s' (%s)", node->name, node->op->type);
     if (call.model->failed)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    return name_output(e, &call, &e->items[index]);
+    return name_output(&call, nodes_before, &e->items[index]);
 }
 
 /* Brings the output to (batch, K) where it has one pixel, adds softmax if asked, and names it. */
@@ -134,12 +138,14 @@ static thaw_status describe_end(struct exporter *e, bool softmax) {
     }
     if (model->failed)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    struct thaw_export_node *last = model->node_count ? &model->nodes[model->node_count - 1] : NULL;
-    if (!last || last->output != call.output) /* the network ends in a value that is passed on */
+    struct thaw_export_node *last = last_node(model);
+    if (!last || last->output != call.output) { /* the network ends in a value that is passed on */
         thaw_export_unary(&call, "Identity");
-    if (model->failed)
+        last = last_node(model);
+    }
+    if (model->failed || !last)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    model->nodes[model->node_count - 1].output = name;
+    last->output = name;
     e->description->output = name;
     e->description->flat = call.flat_inputs[0];
     return THAW_OK;
