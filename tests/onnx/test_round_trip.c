@@ -124,6 +124,7 @@ static const char *built_in(const char *name) {
 static void built_in_models(void **state) {
     (void)state;
     check("resnet8", built_in("resnet8"), 32, false);
+    check("mobilenet_v3_small", built_in("mobilenet_v3_small"), 32, true);
     check("efficientnet_lite0", built_in("efficientnet_lite0"), 32, false);
     check("shufflenet_v2_x0_5", built_in("shufflenet_v2_x0_5"), 32, false);
 }
