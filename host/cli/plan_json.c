@@ -65,10 +65,12 @@ static json_t *stage_json(const struct thaw_plan_view *v, const struct thaw_plan
         cache = json_pack("{s:s, s:I}", "node", v->graph->nodes[s->session.start].name, "bytes",
                           (json_int_t)s->cache_bytes);
     json_t *memory = json_pack("{s:I, s:I, s:I, s:I}", "training_bytes",
-                               (json_int_t)thaw_plan_exec_bytes(&s->memory), "evaluation_bytes",
-                               (json_int_t)thaw_plan_exec_bytes(&s->evaluation), "caching_bytes",
-                               (json_int_t)thaw_plan_exec_bytes(&s->caching), "optimizer_bytes",
+                               (json_int_t)thaw_exec_memory_bytes(&s->memory), "evaluation_bytes",
+                               (json_int_t)thaw_exec_memory_bytes(&s->evaluation), "caching_bytes",
+                               (json_int_t)thaw_exec_memory_bytes(&s->caching), "optimizer_bytes",
                                (json_int_t)s->optimizer_bytes);
+    json_object_set_new(memory, "staging_bytes", json_integer((json_int_t)s->staging_bytes));
+    json_object_set_new(memory, "pilots_bytes", json_integer((json_int_t)s->choosing_bytes));
     json_object_set_new(memory, "peak_bytes", json_integer((json_int_t)s->peak_bytes));
     return json_pack(
         "{s:s, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:s?}",

@@ -224,10 +224,14 @@ static void print_cache(const struct thaw_plan_view *v, const struct thaw_plan_s
 
 static void print_memory(const struct thaw_plan_stage *s) {
     printf("  memory       %s to train, %s to validate, %s for the optimizer",
-           BYTES(thaw_plan_exec_bytes(&s->memory)), BYTES(thaw_plan_exec_bytes(&s->evaluation)),
+           BYTES(thaw_exec_memory_bytes(&s->memory)), BYTES(thaw_exec_memory_bytes(&s->evaluation)),
            BYTES(s->optimizer_bytes));
     if (s->session.start)
-        printf("; %s to fill the cache", BYTES(thaw_plan_exec_bytes(&s->caching)));
+        printf("; %s to fill the cache", BYTES(thaw_exec_memory_bytes(&s->caching)));
+    if (s->refreshing.pool_bytes)
+        printf("; %s to measure statistics", BYTES(thaw_exec_memory_bytes(&s->refreshing)));
+    if (s->choosing_bytes)
+        printf("; %s in all for pilots", BYTES(s->choosing_bytes));
     printf("\n  arithmetic   %.3g GFLOP a step, %.3g TFLOP in all\n", 1e-9 * s->step_flops,
            1e-12 * (s->step_flops * (double)s->steps + s->cache_flops));
 }

@@ -93,10 +93,17 @@ struct thaw_augment_batch {
     int count;
     uint32_t epoch; /* or the number of a view of the same photos */
     bool augment;   /* false: evaluation and prediction */
+    /* `part` pictures from `first` on are written; 0: all of them. The draws, and whom mixup takes,
+     * are those of the whole batch. */
+    int first, part;
 };
-/* Writes images 0 .. count-1 of `out`, (N, C, size, size) with the device's block for input images,
- * the interior only; the work is queued. `ret_partner` and `ret_lambda` (count each) tell how mixup
- * has combined the batch and may be NULL. */
+/* Device memory that an augmenter takes for batches to a tensor of `images`: their pixels, each as
+ * large as the resize makes it, 3:2 where it keeps proportions. Pictures that need more go through
+ * it in turns; only a single one that is larger than all of it takes more. */
+size_t thaw_augmenter_bytes(const struct thaw_input_spec *spec, int images);
+/* Writes images 0 .. count-1 (or part-1) of `out`, (N, C, size, size) with the device's block for
+ * input images, the interior only; the work is queued. `ret_partner` and `ret_lambda` (count each)
+ * tell how mixup has combined the batch and may be NULL. */
 thaw_status thaw_augmenter_run(thaw_augmenter *augmenter, const struct thaw_augment_batch *batch,
                                const struct thaw_tensor *out, int *ret_partner, float *ret_lambda);
 

@@ -14,6 +14,7 @@ static thaw_status prepare_items(thaw_exec *exec) {
             continue;
         THAW_TRY(thaw_context(item->node->op->prepare(&item->call), "node '%s' (%s)",
                               item->node->name, item->node->op->type));
+        exec->memory.table_bytes += item->call.table_bytes;
     }
     return THAW_OK;
 }

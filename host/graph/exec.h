@@ -53,7 +53,12 @@ struct thaw_exec_memory {
     size_t activation_bytes, gradient_bytes, saved_bytes; /* sums without sharing */
     size_t parameter_gradient_bytes, workspace_bytes;
     size_t folded_bytes; /* copies of folded weights, outside the pool */
+    size_t table_bytes;  /* what ops keep on the device besides, outside the pool */
 };
+/* Device memory of an executable. */
+static inline size_t thaw_exec_memory_bytes(const struct thaw_exec_memory *memory) {
+    return memory->pool_bytes + memory->folded_bytes + memory->table_bytes;
+}
 struct thaw_exec_memory thaw_exec_memory(const thaw_exec *exec);
 
 /* What became of a node, for `thaw plan` and the bench. */

@@ -113,6 +113,7 @@ struct thaw_op_call {
     float activation_parameter;
 
     size_t workspace_bytes; /* set by prepare */
+    size_t table_bytes;     /* likewise: of buffers that prepare has created, freed by release */
     void *state;            /* the op's own: allocated by prepare, freed by release */
 };
 

@@ -236,6 +236,7 @@ static void axis_finish(struct axis *axis) {
 /* As cl/resize.cl reads them. */
 struct tables {
     cl_mem first, at, weight;
+    size_t size_bytes; /* of all three */
 };
 
 struct host_tables {
@@ -307,6 +308,8 @@ static thaw_status tables_init(thaw_device *device, const struct axis axes[2], b
         status = upload(device, t.at, entries * sizeof(int), &tables->at);
     if (status == THAW_OK)
         status = upload(device, t.weight, entries * sizeof(float), &tables->weight);
+    tables->size_bytes =
+        (pixels[0] + pixels[1]) * sizeof(int) + entries * (sizeof(int) + sizeof(float));
     free(t.first), free(t.at), free(t.weight);
     return status;
 }
@@ -335,6 +338,7 @@ static thaw_status prepare(struct thaw_op_call *call) {
         status = tables_init(call->device, axes, false, &state->forward);
     if (status == THAW_OK && call->needs_backward && call->want_grad_in[0])
         status = tables_init(call->device, axes, true, &state->backward);
+    call->table_bytes = state->forward.size_bytes + state->backward.size_bytes;
     axis_finish(&axes[0]);
     axis_finish(&axes[1]);
     return status;

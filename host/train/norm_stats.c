@@ -91,7 +91,7 @@ static void unmark_graph(struct work *w) {
         graph->nodes[i].batch_statistics = w->batch_statistics[i];
 }
 
-static thaw_status set_up(struct work *w) {
+static thaw_status set_up(struct work *w, bool plan_only) {
     const struct thaw_norm_refresh *r = w->r;
     struct thaw_graph *graph = r->graph;
     w->layers = thaw_arena_array(&w->arena, graph->node_count + 1, sizeof *w->layers);
@@ -110,6 +110,7 @@ static thaw_status set_up(struct work *w) {
                                         .keep_count = 1,
                                         .only_keep = true,
                                         .training = true,
+                                        .plan_only = plan_only,
                                         .conv_candidate = r->conv_candidate};
     return thaw_exec_create(graph, &options, &w->exec);
 }
@@ -185,18 +186,32 @@ static thaw_status write_layer(const struct work *w, const struct layer *layer, 
     return thaw_param_write(graph, layer->var_param, restore ? layer->old_var : layer->batch_var);
 }
 
+static void finish(struct work *w) {
+    thaw_exec_destroy(&w->exec);
+    unmark_graph(w);
+    thaw_arena_finish(&w->arena);
+}
+
 thaw_status thaw_norm_refresh(const struct thaw_norm_refresh *refresh) {
     struct work w = {.r = refresh};
-    thaw_status status = set_up(&w);
+    thaw_status status = set_up(&w, false);
     if (status == THAW_OK)
         status = measure(&w);
     for (size_t i = 0; i < w.layer_count; i++) {
         thaw_status written = write_layer(&w, &w.layers[i], status != THAW_OK);
         status = status == THAW_OK ? written : status;
     }
-    thaw_exec_destroy(&w.exec);
-    unmark_graph(&w);
-    thaw_arena_finish(&w.arena);
+    finish(&w);
+    return status;
+}
+
+thaw_status thaw_norm_refresh_memory(const struct thaw_norm_refresh *refresh,
+                                     struct thaw_exec_memory *ret_memory) {
+    struct work w = {.r = refresh};
+    thaw_status status = set_up(&w, true);
+    if (status == THAW_OK)
+        *ret_memory = thaw_exec_memory(w.exec);
+    finish(&w);
     return status;
 }
 

@@ -33,6 +33,9 @@ struct thaw_norm_refresh {
 /* Replaces the running statistics of the layers. On failure, also when `progress` ends it, they are
  * as before. THAW_ERROR_INPUT when a layer sees a single value of a channel. */
 thaw_status thaw_norm_refresh(const struct thaw_norm_refresh *refresh);
+/* What it needs of the device besides the graph; members, progress and seed are not looked at. */
+thaw_status thaw_norm_refresh_memory(const struct thaw_norm_refresh *refresh,
+                                     struct thaw_exec_memory *ret_memory);
 
 /* Channels whose running variance is so small that the layer's eps outweighs it, among those of all
  * norm layers: their output is a constant as long as the weights below stay as they are. */

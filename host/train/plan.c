@@ -61,55 +61,6 @@ static thaw_status plan_images(const struct thaw_experiment *e, struct thaw_plan
     return THAW_OK;
 }
 
-/* Memory and arithmetic of one executable. Backward costs forward once more for the gradient of the
- * weights and once more for that of the input. */
-static thaw_status plan_exec(const struct thaw_experiment *e,
-                             const struct thaw_exec_options *options,
-                             struct thaw_exec_memory *ret_memory, double *flops) {
-    thaw_exec *exec = NULL;
-    struct thaw_exec_options plan_only = *options;
-    plan_only.plan_only = true;
-    plan_only.conv_candidate = e->config->conv_candidate;
-    THAW_TRY(thaw_exec_create(e->graph, &plan_only, &exec));
-    *ret_memory = thaw_exec_memory(exec);
-    for (size_t n = 0; flops && n < e->graph->node_count; n++) {
-        struct thaw_exec_node_info info = thaw_exec_node(exec, (int)n);
-        *flops += info.runs ? info.flops * options->batch * (info.backward ? 3 : 1) : 0;
-    }
-    thaw_exec_destroy(&exec);
-    return THAW_OK;
-}
-
-static thaw_status plan_execs(const struct thaw_experiment *e, struct thaw_plan_stage *s) {
-    int batch = s->session.stage->batch, start = s->session.start;
-    struct thaw_exec_options options = {
-        .batch = batch, .start = start, .training = true, .loss = true};
-    THAW_TRY(plan_exec(e, &options, &s->memory, &s->step_flops));
-    options.training = false;
-    THAW_TRY(plan_exec(e, &options, &s->evaluation, NULL));
-    if (!start)
-        return THAW_OK;
-    struct thaw_exec_options cache = {
-        .batch = batch, .keep = &start, .keep_count = 1, .only_keep = true};
-    THAW_TRY(plan_exec(e, &cache, &s->caching, &s->cache_flops));
-    s->cache_flops *= (double)s->cache_images / batch;
-    return THAW_OK;
-}
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
-static void plan_memory(struct thaw_plan *plan, struct thaw_plan_stage *s) {
-    size_t work_bytes = thaw_plan_exec_bytes(&s->memory) + thaw_plan_exec_bytes(&s->evaluation);
-    /* the optimizer's state is there before, when it goes on from the stage before */
-    s->peak_bytes = plan->parameter_bytes + s->kept_bytes + s->optimizer_bytes +
-                    larger(work_bytes, thaw_plan_exec_bytes(&s->caching));
-    s->largest_bytes =
-        larger(larger(s->memory.pool_bytes, s->evaluation.pool_bytes), s->caching.pool_bytes);
-    plan->peak_bytes = larger(plan->peak_bytes, s->peak_bytes);
-}
-
 static thaw_status plan_stage(const struct thaw_experiment *e, const struct thaw_stage *stage,
                               bool measure, struct thaw_plan *plan, struct thaw_plan_stage *s) {
     int train_count = (int)e->dataset->set_counts[THAW_SET_TRAIN];
@@ -117,8 +68,9 @@ static thaw_status plan_stage(const struct thaw_experiment *e, const struct thaw
     plan->stage_count++;
     THAW_TRY(plan_tensors(e, plan, s));
     THAW_TRY(plan_images(e, plan, s));
-    THAW_TRY(plan_execs(e, s));
-    plan_memory(plan, s);
+    THAW_TRY(thaw_plan_memory_of_stage(e, plan, s == plan->stages ? NULL : s - 1, s));
+    if (s->peak_bytes > plan->peak_bytes)
+        plan->peak_bytes = s->peak_bytes;
     if (measure && stage->epochs > 0) {
         THAW_TRY(thaw_plan_check_stage_memory(s, e->graph->device));
         THAW_TRY(thaw_plan_measure(e, s));

@@ -27,20 +27,18 @@ struct thaw_plan_stage {
     struct thaw_exec_memory memory;     /* of training */
     struct thaw_exec_memory evaluation; /* of validation */
     struct thaw_exec_memory caching;    /* of filling the cache, before the others */
+    struct thaw_exec_memory refreshing; /* of measuring norm statistics, beside the first two */
+    size_t staging_bytes;               /* of photos on their way into the network */
     size_t optimizer_bytes;
-    size_t kept_bytes;    /* copies of what has been trained so far: the best epoch's */
-    size_t peak_bytes;    /* device memory of all that, parameters included */
-    size_t largest_bytes; /* the largest of its allocations */
+    size_t kept_bytes;     /* copies of what has been trained so far: the best epoch's */
+    size_t choosing_bytes; /* most that pilots need, before the stage; 0: nothing to choose */
+    size_t peak_bytes;     /* device memory of all that, parameters included: never more */
+    size_t largest_bytes;  /* the largest of its allocations */
     /* Of a training step, of a batch of validation, of a batch for the cache; 0: not measured. */
     double step_s, evaluation_s, caching_s;
     double step_flops;  /* of a training step: forward and backward */
     double cache_flops; /* of filling the cache */
 };
-
-/* Device memory of an executable. */
-static inline size_t thaw_plan_exec_bytes(const struct thaw_exec_memory *memory) {
-    return memory->pool_bytes + memory->folded_bytes;
-}
 
 struct thaw_plan {
     struct thaw_arena arena;
@@ -71,6 +69,12 @@ struct thaw_plan_time {
 struct thaw_plan_time thaw_plan_time(const struct thaw_experiment *experiment,
                                      const struct thaw_plan_stage *stage);
 
+/* Of plan_memory.c: fills in what the stage needs of the device's memory, and its arithmetic. Its
+ * tensors are planned; `before` is the stage before it, or NULL. */
+thaw_status thaw_plan_memory_of_stage(const struct thaw_experiment *experiment,
+                                      const struct thaw_plan *plan,
+                                      const struct thaw_plan_stage *before,
+                                      struct thaw_plan_stage *stage);
 /* Fills in the stage's times; its session is not started and its graph has the stage applied. */
 thaw_status thaw_plan_measure(const struct thaw_experiment *experiment,
                               struct thaw_plan_stage *stage);

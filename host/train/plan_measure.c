@@ -1,46 +1,9 @@
-/* What a plan says of the device at hand: whether a stage fits, and how long its steps take. */
+/* What a plan says of time on the device at hand: how long the steps of a stage take. */
 #include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/rng.h"
 #include "train/plan.h"
-
-/* ---- memory --------------------------------------------------------------------------------- */
-
-static double mebibytes(uint64_t size_bytes) {
-    return (double)size_bytes / (1 << 20);
-}
-
-thaw_status thaw_plan_check_stage_memory(const struct thaw_plan_stage *s,
-                                         const thaw_device *device) {
-    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
-    const struct thaw_stage *stage = s->session.stage;
-    if (s->peak_bytes <= caps->global_memory_bytes &&
-        s->largest_bytes <= caps->max_allocation_bytes)
-        return THAW_OK;
-    if (s->peak_bytes > caps->global_memory_bytes)
-        thaw_yaml_fail(stage->place,
-                       "stage '%s' needs %.1f MiB of device memory, and the device has %.1f MiB",
-                       stage->name, mebibytes(s->peak_bytes), mebibytes(caps->global_memory_bytes));
-    else
-        thaw_yaml_fail(stage->place,
-                       "stage '%s' needs %.1f MiB of device memory in one piece, and the device "
-                       "gives at most %.1f MiB",
-                       stage->name, mebibytes(s->largest_bytes),
-                       mebibytes(caps->max_allocation_bytes));
-    return thaw_hint(THAW_ERROR_INPUT,
-                     "a smaller batch (--set train.%s.batch=%d), less of the network in its "
-                     "`train`, or a smaller model.size; `thaw plan` shows what needs how much",
-                     stage->name, stage->batch > 1 ? stage->batch / 2 : 1);
-}
-
-thaw_status thaw_plan_check_memory(const struct thaw_plan *plan, const thaw_device *device) {
-    for (size_t i = 0; i < plan->stage_count; i++)
-        THAW_TRY(thaw_plan_check_stage_memory(&plan->stages[i], device));
-    return THAW_OK;
-}
-
-/* ---- time ----------------------------------------------------------------------------------- */
 
 /* The first step compiles kernels and measures which ones to take. */
 enum { STEPS_BEFORE = 1, STEPS_MEASURED = 3 };

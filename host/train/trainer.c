@@ -83,7 +83,8 @@ static thaw_status set_up(struct thaw_trainer *t) {
     }
     THAW_TRY(thaw_stage_memory_init(&t->arena, t->graph, &t->between_stages));
     t->best = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof(cl_mem));
-    if (!t->best)
+    t->changed = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof *t->changed);
+    if (!t->best || !t->changed)
         return THAW_ERROR_MEMORY;
     THAW_TRY(thaw_metrics_init(&t->arena, (int)t->dataset->class_count, &t->metrics));
     return thaw_augmenter_create(t->device, &t->experiment.input, NULL, config->seed,
@@ -168,6 +169,8 @@ static thaw_status restore_best(struct thaw_trainer *t) {
     for (size_t i = 0; i < t->graph->param_count && status == THAW_OK; i++) {
         const struct thaw_param *param = &t->graph->params[i];
         const struct thaw_weight *weight = thaw_weights_find(&weights, param->name);
+        if (!t->changed[i])
+            continue; /* as it was when the graph was loaded */
         size_t count = thaw_param_count_values(param);
         if (!weight || thaw_weight_count(weight) != count) {
             status = thaw_fail(THAW_ERROR_INPUT, "%s: has no %s that fits", t->folder.model,
@@ -189,15 +192,17 @@ static thaw_status restore_best(struct thaw_trainer *t) {
     return status;
 }
 
-/* What earlier stages trained is not random any more. */
+/* What earlier stages trained is not random any more; what they and this one change is noted. */
 static thaw_status replay_stages(struct thaw_trainer *t) {
-    for (int i = 0; i < t->state.stage; i++) {
+    for (int i = 0; i <= t->state.stage && i < (int)t->config->stage_count; i++) {
         struct thaw_session session = {0};
         struct thaw_stage stage;
         THAW_TRY(thaw_trainer_chosen_stage(t, i, &stage));
         THAW_TRY(thaw_session_init(t->config, &stage, t->graph, (int)t->train.count, &session));
+        for (size_t p = 0; p < t->graph->param_count; p++)
+            t->changed[p] |= thaw_stage_changes(t->graph, &t->graph->params[p]);
         thaw_session_finish(&session);
-        if (stage.epochs > 0)
+        if (stage.epochs > 0 && i < t->state.stage)
             thaw_stage_mark_trained(t->graph);
     }
     return THAW_OK;

@@ -40,6 +40,7 @@ struct thaw_trainer {
     cl_mem *best; /* copies of the parameters of the kept epoch that have changed since the model
                      file */
     bool best_unsaved;
+    bool *changed; /* of a resumed run: by the stages up to the one it stands at */
     struct thaw_stage_memory between_stages; /* for a stage that continues the one before it */
     double started_s, saved_s;               /* clock */
     uint32_t saved_counter;                  /* state.counter of the last checkpoint */

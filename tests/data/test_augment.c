@@ -474,6 +474,42 @@ static void mixup_reports_what_it_mixed(void **state) {
     thaw_arena_finish(&arena);
 }
 
+/* A batch in parts, each of which goes to the front of the tensor, is the whole batch to the bit:
+ * mixup's partners lie in other parts, too. The tensor is that small that a part goes in turns. */
+static void parts_make_the_batch(void **state) {
+    (void)state;
+    thaw_device *device = test_device();
+    struct thaw_arena arena = {0};
+    struct thaw_augment_list list = parse(&arena, "[{mixup: 0.5}, hflip, {rotate: 10}]");
+    struct pictures pictures;
+    make_pictures(&pictures, 3);
+    float *whole = run(&pictures, &spec3, &list, 5, 1, true);
+    size_t image = 3 * SIZE * SIZE;
+    for (int part = 1; part <= BATCH; part++) {
+        struct thaw_shape shape = {part, 3, SIZE, SIZE};
+        struct thaw_tensor tensor = {.layout = thaw_layout_make(shape, 3, HALO)};
+        thaw_augmenter *augmenter = NULL;
+        float *values = malloc(image * (size_t)part * sizeof *values);
+        tensor.buffer = test_buffer(device, NULL, thaw_layout_size(&tensor.layout));
+        assert_ok(thaw_augmenter_create(device, &spec3, &list, 5, &augmenter));
+        for (int first = 0; first < BATCH; first += part) {
+            int count = BATCH - first < part ? BATCH - first : part;
+            struct thaw_augment_batch batch = {pictures.images, pictures.ids, BATCH, 1, true,
+                                               first,           count};
+            assert_ok(thaw_augmenter_run(augmenter, &batch, &tensor, NULL, NULL));
+            assert_ok(thaw_tensor_read(device, &tensor, count, values));
+            assert_memory_equal(values, whole + (size_t)first * image,
+                                image * (size_t)count * sizeof *values);
+        }
+        free(values);
+        thaw_augmenter_destroy(&augmenter);
+        thaw_buffer_destroy(&tensor.buffer);
+    }
+    free(whole);
+    free_pictures(&pictures);
+    thaw_arena_finish(&arena);
+}
+
 /* ---- wrong input -----------------------------------------------------------------------------*/
 
 static void wrong_lists_are_refused(void **state) {
@@ -526,6 +562,11 @@ static void wrong_batches_are_refused(void **state) {
     assert_ok(thaw_augmenter_create(test_device(), &spec3, NULL, 0, &augmenter));
     assert_fails(thaw_augmenter_run(augmenter, &batch, &tensor, NULL, NULL), THAW_ERROR_INPUT,
                  "1 channels");
+    batch.first = 1;
+    batch.part = BATCH;
+    assert_fails(thaw_augmenter_run(augmenter, &batch, &tensor, NULL, NULL), THAW_ERROR_INPUT,
+                 "do not fit");
+    batch.first = batch.part = 0;
     tensor.layout.h = SIZE + 1;
     assert_fails(thaw_augmenter_run(augmenter, &batch, &tensor, NULL, NULL), THAW_ERROR_INPUT,
                  "do not fit");
@@ -549,6 +590,7 @@ int main(void) {
         cmocka_unit_test(erasing_is_inside_and_as_asked),
         cmocka_unit_test(mixup_draws_from_beta),
         cmocka_unit_test(mixup_reports_what_it_mixed),
+        cmocka_unit_test(parts_make_the_batch),
         cmocka_unit_test(wrong_lists_are_refused),
         cmocka_unit_test(wrong_batches_are_refused),
     };
