@@ -28,11 +28,13 @@ thaw_status thaw_fail_memory(const thaw_device *device, size_t size_bytes, cl_in
     const struct thaw_device_caps *caps = &device->caps;
     thaw_status status = thaw_fail(
         THAW_ERROR_RUNTIME,
-        "\"%s\" can't hold a buffer of %.1f MiB: %s (%.1f MiB are in use, %.1f MiB is the device's "
-        "memory, %.1f MiB its largest buffer)",
+        "\"%s\" can't hold a buffer of %.1f MiB: %s (%.1f MiB are in use, %.1f MiB is %s, "
+        "%.1f MiB its largest buffer)",
         device->info.name, (double)size_bytes / MIB, thaw_cl_error_name(code),
         (double)atomic_load(&device->memory->now_bytes) / MIB,
-        (double)caps->global_memory_bytes / MIB, (double)caps->max_allocation_bytes / MIB);
+        (double)caps->global_memory_bytes / MIB,
+        caps->memory_is_limited ? "the limit (device.memory)" : "the device's memory",
+        (double)caps->max_allocation_bytes / MIB);
     return thaw_hint(status,
                      "a smaller batch or image size needs less; so does a stage that trains "
                      "fewer layers; --device picks another device");

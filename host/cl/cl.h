@@ -23,6 +23,7 @@ struct thaw_device_caps {
     size_t max_work_group_size;
     uint64_t local_memory_bytes; /* 0 where local memory is global memory */
     uint64_t max_allocation_bytes, global_memory_bytes;
+    bool memory_is_limited; /* global_memory_bytes is less than the device has: as it was opened */
     size_t base_align_bytes;
     bool has_fp16, has_fp64, has_subgroups;
     bool has_vectors; /* native vectors of 4 floats or more; compilers without take floatN apart */

@@ -16,7 +16,9 @@ static int default_block(const struct thaw_device_info *info) {
     return info->native_vector_width_float >= 8 ? 8 : 4;
 }
 
-static struct thaw_device_caps caps_make(const struct thaw_device_info *info, int block) {
+static struct thaw_device_caps caps_make(const struct thaw_device_info *info, int block,
+                                         uint64_t memory_bytes) {
+    bool limited = memory_bytes && memory_bytes < info->global_memory_bytes;
     return (struct thaw_device_caps){
         .type = info->type,
         .is_cpu = info->type == THAW_DEVICE_CPU,
@@ -25,7 +27,8 @@ static struct thaw_device_caps caps_make(const struct thaw_device_info *info, in
         .max_work_group_size = info->max_work_group_size,
         .local_memory_bytes = info->local_memory_is_global ? 0 : info->local_memory_bytes,
         .max_allocation_bytes = info->max_allocation_bytes,
-        .global_memory_bytes = info->global_memory_bytes,
+        .global_memory_bytes = limited ? memory_bytes : info->global_memory_bytes,
+        .memory_is_limited = limited,
         .base_align_bytes = info->base_align_bytes ? info->base_align_bytes : 1,
         .has_fp16 = info->has_fp16,
         .has_fp64 = info->has_fp64,
@@ -85,7 +88,7 @@ thaw_status thaw_device_open(const char *spec, const struct thaw_device_options 
     device = calloc(1, sizeof *device);
     if (device) {
         device->info = set.infos[index];
-        device->caps = caps_make(&device->info, block);
+        device->caps = caps_make(&device->info, block, options ? options->memory_bytes : 0);
         device->id = set.ids[index];
         device->store_from_ns = store_from_ns(&device->info);
         device->profiling = options && options->profiling;

@@ -32,7 +32,8 @@ static thaw_status run(const struct thaw_cli *cli, const void *raw) {
         return thaw_fail(THAW_ERROR_INPUT, "--budget has no effect without --probe");
     THAW_TRY(thaw_config_load_untrained(cli->arguments.items[0], cli->sets.items, cli->sets.count,
                                         &config));
-    struct thaw_device_options device_options = {.block = config.block};
+    struct thaw_device_options device_options = {.block = config.block,
+                                                 .memory_bytes = config.memory_bytes};
     thaw_status status = THAW_OK;
     if (values->output)
         status = thaw_advise_config_check(&config, values->output, values->overwrite);

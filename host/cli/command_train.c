@@ -91,7 +91,8 @@ static thaw_status print_result(const struct thaw_cli *cli, const struct thaw_co
 static thaw_status train(const struct thaw_cli *cli, const struct thaw_train_options *how,
                          const struct thaw_config *config) {
     thaw_device *device = NULL;
-    struct thaw_device_options device_options = {.block = config->block};
+    struct thaw_device_options device_options = {.block = config->block,
+                                                 .memory_bytes = config->memory_bytes};
     struct thaw_cli_follow show = {.cli = cli};
     struct thaw_train_events events = thaw_cli_follow_training(&show);
     THAW_TRY(thaw_device_open(cli->device, &device_options, &device));

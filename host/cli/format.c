@@ -74,7 +74,8 @@ thaw_status thaw_cli_open_experiment(const struct thaw_cli *cli, const char *pat
                                      struct thaw_config *ret_config, thaw_device **ret_device) {
     struct thaw_config config;
     THAW_TRY(thaw_config_load(path, cli->sets.items, cli->sets.count, &config));
-    struct thaw_device_options options = {.block = config.block};
+    struct thaw_device_options options = {.block = config.block,
+                                          .memory_bytes = config.memory_bytes};
     thaw_status status = thaw_device_open(cli->device, &options, ret_device);
     if (status != THAW_OK)
         thaw_config_finish(&config);

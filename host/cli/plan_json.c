@@ -69,6 +69,7 @@ static json_t *stage_json(const struct thaw_plan_view *v, const struct thaw_plan
                                (json_int_t)thaw_exec_memory_bytes(&s->evaluation), "caching_bytes",
                                (json_int_t)thaw_exec_memory_bytes(&s->caching), "optimizer_bytes",
                                (json_int_t)s->optimizer_bytes);
+    json_object_set_new(memory, "images_at_once", json_integer(thaw_stage_part(&s->stage)));
     json_object_set_new(memory, "staging_bytes", json_integer((json_int_t)s->staging_bytes));
     json_object_set_new(memory, "pilots_bytes", json_integer((json_int_t)s->choosing_bytes));
     json_object_set_new(memory, "peak_bytes", json_integer((json_int_t)s->peak_bytes));

@@ -223,6 +223,9 @@ static void print_cache(const struct thaw_plan_view *v, const struct thaw_plan_s
 }
 
 static void print_memory(const struct thaw_plan_stage *s) {
+    if (s->stage.part)
+        printf("  batches      in parts of %d images, whose gradients add up: device.memory\n",
+               s->stage.part);
     printf("  memory       %s to train, %s to validate, %s for the optimizer",
            BYTES(thaw_exec_memory_bytes(&s->memory)), BYTES(thaw_exec_memory_bytes(&s->evaluation)),
            BYTES(s->optimizer_bytes));

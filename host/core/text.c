@@ -125,3 +125,23 @@ void thaw_text_finish(struct thaw_text *text) {
     free(text->text);
     *text = (struct thaw_text){0};
 }
+
+bool thaw_text_bytes(const char *text, uint64_t *ret_bytes) {
+    static const char units[] = "KMGT";
+    char *end;
+    double value = strtod(text, &end), unit = 1;
+    const char *letter = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    if (letter) {
+        end++;
+        for (const char *u = units; u <= letter; u++)
+            unit *= 1024;
+        if (*end == 'i')
+            end++;
+    }
+    if (*end == 'B')
+        end++;
+    if (!isdigit((unsigned char)*text) || *end || !(value * unit < 9e18))
+        return false;
+    *ret_bytes = (uint64_t)(value * unit);
+    return true;
+}

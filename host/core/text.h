@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/arena.h"
 
@@ -13,6 +14,9 @@ const char *thaw_nearest(const char *word, const char *const *candidates, size_t
 
 /* Whether `text` matches the glob `pattern`: '*' any run of characters, '?' any one. */
 bool thaw_glob_match(const char *pattern, const char *text);
+
+/* A size in bytes: "2GiB", "2g", "1.5MiB", "4096". False, and nothing set, for anything else. */
+bool thaw_text_bytes(const char *text, uint64_t *ret_bytes);
 
 /* A growable string. Starts as {0}; `text` is NULL until the first append and NUL-terminated after.
  * An append that finds no memory sets `failed` and leaves the text as it was. */

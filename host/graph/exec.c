@@ -5,6 +5,8 @@
 #include "graph/exec_internal.h"
 #include "ops/batchnorm.h"
 
+#define FLOATS_PER_ITEM 8192 /* of gradients that are added, on a CPU */
+
 /* ---- creation ------------------------------------------------------------------------------- */
 
 static thaw_status prepare_items(thaw_exec *exec) {
@@ -46,6 +48,9 @@ static thaw_status create(thaw_exec *exec) {
     if (exec->options.plan_only)
         return THAW_OK;
     THAW_TRY(thaw_kernel_get(exec->graph->device, "halo.cl", "halo_zero", "", &exec->halo_kernel));
+    if (exec->options.adds_up)
+        THAW_TRY(thaw_kernel_get(exec->graph->device, "gradient.cl", "gradient_add", "",
+                                 &exec->add_kernel));
     return thaw_exec_fold(exec);
 }
 
@@ -58,7 +63,9 @@ thaw_status thaw_exec_create(struct thaw_graph *graph, const struct thaw_exec_op
     exec->options = *options;
     exec->items = thaw_arena_array(&exec->arena, graph->node_count + 2, sizeof *exec->items);
     exec->param_grads = thaw_arena_array(&exec->arena, graph->param_count + 1, sizeof(cl_mem));
-    thaw_status status = exec->items && exec->param_grads ? create(exec) : THAW_ERROR_MEMORY;
+    exec->param_sums = thaw_arena_array(&exec->arena, graph->param_count + 1, sizeof(cl_mem));
+    thaw_status status =
+        exec->items && exec->param_grads && exec->param_sums ? create(exec) : THAW_ERROR_MEMORY;
     if (status != THAW_OK)
         thaw_exec_destroy(&exec);
     else
@@ -82,6 +89,8 @@ void thaw_exec_destroy(thaw_exec **exec_pointer) {
     }
     for (size_t p = 0; exec->param_grads && p < exec->graph->param_count; p++)
         thaw_buffer_destroy(&exec->param_grads[p]);
+    for (size_t p = 0; exec->param_sums && p < exec->graph->param_count; p++)
+        thaw_buffer_destroy(&exec->param_sums[p]);
     thaw_buffer_destroy(&exec->workspace);
     thaw_buffer_destroy(&exec->pool);
     thaw_arena_finish(&exec->arena);
@@ -136,7 +145,7 @@ const struct thaw_tensor *thaw_exec_output(const thaw_exec *exec, int node) {
 }
 
 cl_mem thaw_exec_gradient(const thaw_exec *exec, int param) {
-    return exec->param_grads[param];
+    return exec->options.adds_up ? exec->param_sums[param] : exec->param_grads[param];
 }
 
 struct thaw_exec_memory thaw_exec_memory(const thaw_exec *exec) {
@@ -186,6 +195,30 @@ static thaw_status forward_item(thaw_exec *exec, int i, const struct thaw_op_ste
                         item->node->name, item->node->op->type);
 }
 
+/* The first part of a batch writes the sums, later ones what is added to them. */
+static void bind_gradients(thaw_exec *exec, struct thaw_exec_item *item, bool begins) {
+    for (int p = 0; p < item->node->param_count; p++) {
+        int index = item->node->params[p];
+        item->call.params[p].grad = begins ? exec->param_sums[index] : exec->param_grads[index];
+    }
+}
+
+static thaw_status add_gradients(const thaw_exec *exec, const struct thaw_exec_item *item) {
+    thaw_device *device = exec->graph->device;
+    for (int p = 0; p < item->node->param_count; p++) {
+        int index = item->node->params[p];
+        size_t size = thaw_filter_size(&exec->graph->params[index].spec->filter);
+        int per_item = thaw_device_get_caps(device)->is_cpu ? FLOATS_PER_ITEM : 1;
+        struct thaw_range range = THAW_RANGE1((size + (size_t)per_item - 1) / (size_t)per_item);
+        if (exec->param_sums[index])
+            THAW_TRY(thaw_launch(device, exec->add_kernel, &range,
+                                 THAW_ARG_BUFFER(exec->param_sums[index]),
+                                 THAW_ARG_BUFFER(exec->param_grads[index]), THAW_ARG_LONG(size),
+                                 THAW_ARG_INT(per_item)));
+    }
+    return THAW_OK;
+}
+
 static thaw_status backward_item(thaw_exec *exec, int i, const struct thaw_op_step *step) {
     struct thaw_exec_item *item = &exec->items[i];
     if (!item->requires_grad || item->stands_for != i)
@@ -195,8 +228,12 @@ static thaw_status backward_item(thaw_exec *exec, int i, const struct thaw_op_st
         if (item->call.want_grad_in[k] && !item->call.accumulate_in[k] && source->clear_grad_halo)
             THAW_TRY(clear_halo(exec, &source->grad_layout, source->grad));
     }
-    return thaw_context(item->node->op->backward(&item->call, step), "node '%s' (%s), backward",
-                        item->node->name, item->node->op->type);
+    bool adds = exec->options.adds_up && step->first > 0;
+    if (exec->options.adds_up)
+        bind_gradients(exec, item, !adds);
+    THAW_TRY(thaw_context(item->node->op->backward(&item->call, step), "node '%s' (%s), backward",
+                          item->node->name, item->node->op->type));
+    return adds ? add_gradients(exec, item) : THAW_OK;
 }
 
 thaw_status thaw_exec_forward(thaw_exec *exec, const struct thaw_op_step *step) {

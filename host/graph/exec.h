@@ -20,6 +20,7 @@ struct thaw_exec_options {
     bool only_keep; /* leave out what `keep` does not need: the logits are not computed */
     bool training; /* dropout active, batch statistics where the stage says so, backward possible */
     bool loss;     /* softmax cross-entropy against targets, at the end */
+    bool adds_up;  /* gradients of the parameters add up over the parts of a batch (step.first) */
     bool plan_only; /* stop before memory is allocated: for thaw_exec_memory and thaw_exec_node */
     const char *conv_candidate; /* forced, or NULL */
 };
@@ -38,8 +39,8 @@ const struct thaw_tensor *thaw_exec_targets(const thaw_exec *exec); /* NULL with
 const struct thaw_tensor *thaw_exec_output(const thaw_exec *exec, int node);
 /* (N, 1, 1, 1): the loss of each image, before division by the targets' norm; NULL without loss. */
 const struct thaw_tensor *thaw_exec_losses(const thaw_exec *exec);
-/* The gradient of a parameter, from backward until the next forward; NULL when it is not trainable.
- */
+/* The gradient of a parameter, from backward until the next forward, or with adds_up until the next
+ * backward of a part that begins a batch; NULL when it is not trainable. */
 cl_mem thaw_exec_gradient(const thaw_exec *exec, int param);
 
 thaw_status thaw_exec_forward(thaw_exec *exec, const struct thaw_op_step *step);
@@ -51,7 +52,7 @@ thaw_status thaw_exec_fold(thaw_exec *exec);
 struct thaw_exec_memory {
     size_t pool_bytes;                                    /* the one allocation for all below */
     size_t activation_bytes, gradient_bytes, saved_bytes; /* sums without sharing */
-    size_t parameter_gradient_bytes, workspace_bytes;
+    size_t parameter_gradient_bytes, workspace_bytes;     /* with adds_up: the sums, too */
     size_t folded_bytes; /* copies of folded weights, outside the pool */
     size_t table_bytes;  /* what ops keep on the device besides, outside the pool */
 };

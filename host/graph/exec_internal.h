@@ -40,8 +40,10 @@ struct thaw_exec {
     int times;                 /* number of forward steps */
     struct thaw_node extra[2]; /* targets and loss, which the graph does not have */
     cl_mem pool, workspace;
-    cl_mem *param_grads; /* per parameter of the graph */
-    thaw_kernel *halo_kernel;
+    cl_mem
+        *param_grads;   /* per parameter of the graph; with adds_up one part's, while it is added */
+    cl_mem *param_sums; /* likewise, with adds_up: over the parts of a batch */
+    thaw_kernel *halo_kernel, *add_kernel;
     struct thaw_exec_memory memory;
 };
 

@@ -144,10 +144,10 @@ static void extend(struct thaw_plan_buffer *buffer, int from, int to) {
         buffer->last = to;
 }
 
-/* Buffers of the plan: an activation, a gradient and a saved area per item, a gradient per
- * parameter, and one workspace. */
+/* Buffers of the plan: an activation, a gradient and a saved area per item, a gradient and a sum of
+ * gradients per parameter, and one workspace. */
 struct buffers {
-    struct thaw_plan_buffer *act, *grad, *saved, *param, *workspace;
+    struct thaw_plan_buffer *act, *grad, *saved, *param, *sum, *workspace;
     size_t count;
 };
 
@@ -196,7 +196,11 @@ static void plan_gradients(thaw_exec *exec, struct buffers *b) {
                 continue;
             b->param[index].size_bytes =
                 thaw_filter_size(&exec->graph->params[index].spec->filter) * sizeof(float);
-            extend(&b->param[index], time, 2 * exec->times);
+            extend(&b->param[index], time, exec->options.adds_up ? time : 2 * exec->times);
+            if (!exec->options.adds_up)
+                continue;
+            b->sum[index].size_bytes = b->param[index].size_bytes;
+            extend(&b->sum[index], 0, 2 * exec->times); /* through the next part's forward */
         }
     }
 }
@@ -220,8 +224,10 @@ static thaw_status make_buffers(thaw_exec *exec, const struct buffers *b) {
         item->clear_act_halo = item->act && item->layout.halo > 0 && b->act[i].shared;
         item->clear_grad_halo = item->grad && item->grad_layout.halo > 0 && b->grad[i].shared;
     }
-    for (size_t p = 0; p < exec->graph->param_count; p++)
+    for (size_t p = 0; p < exec->graph->param_count; p++) {
         THAW_TRY(make_sub(exec, &b->param[p], &exec->param_grads[p]));
+        THAW_TRY(make_sub(exec, &b->sum[p], &exec->param_sums[p]));
+    }
     return THAW_OK;
 }
 
@@ -267,7 +273,7 @@ static size_t largest_workspace(const thaw_exec *exec) {
 
 thaw_status thaw_exec_allocate(thaw_exec *exec) {
     size_t items = (size_t)exec->count, params = exec->graph->param_count;
-    struct buffers b = {.count = 3 * items + params + 1};
+    struct buffers b = {.count = 3 * items + 2 * params + 1};
     b.act = thaw_arena_array(&exec->arena, b.count, sizeof *b.act);
     if (!b.act)
         return THAW_ERROR_MEMORY;
@@ -276,7 +282,8 @@ thaw_status thaw_exec_allocate(thaw_exec *exec) {
     b.grad = b.act + items;
     b.saved = b.grad + items;
     b.param = b.saved + items;
-    b.workspace = b.param + params;
+    b.sum = b.param + params;
+    b.workspace = b.sum + params;
     plan_activations(exec, &b);
     plan_gradients(exec, &b);
     struct thaw_exec_memory *memory = &exec->memory;
@@ -285,7 +292,7 @@ thaw_status thaw_exec_allocate(thaw_exec *exec) {
     memory->activation_bytes = sum_bytes(b.act, items);
     memory->gradient_bytes = sum_bytes(b.grad, items);
     memory->saved_bytes = sum_bytes(b.saved, items);
-    memory->parameter_gradient_bytes = sum_bytes(b.param, params);
+    memory->parameter_gradient_bytes = sum_bytes(b.param, 2 * params);
     THAW_TRY(
         thaw_plan_memory(b.act, b.count, exec->graph->caps.base_align_bytes, &memory->pool_bytes));
     if (exec->options.plan_only)

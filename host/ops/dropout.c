@@ -69,7 +69,8 @@ static thaw_status apply(const struct thaw_op_call *call, const struct thaw_tens
                        THAW_ARG_BUFFER(y->buffer), THAW_ARG_INT(x->layout.c), THAW_ARG_FLOAT(p),
                        THAW_ARG_INT(accumulate), THAW_ARG_INT(rng.key[0]), THAW_ARG_INT(rng.key[1]),
                        THAW_ARG_INT(rng.counter[1]), THAW_ARG_INT(rng.counter[2]),
-                       THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(&x->layout), THAW_MAP_ARGS(&y->layout));
+                       THAW_ARG_INT(step->first * x->layout.h * x->layout.w), THAW_WALK_ARGS(&walk),
+                       THAW_MAP_ARGS(&x->layout), THAW_MAP_ARGS(&y->layout));
 }
 
 static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op_step *step) {

@@ -80,6 +80,7 @@ struct thaw_op_param {
 /* What changes from step to step. */
 struct thaw_op_step {
     int batch;        /* images in use */
+    int first;        /* the image of the whole batch that the first one is: parts of a batch */
     uint64_t seed;    /* of the run */
     uint32_t counter; /* step number: with seed and call->node_id the key of random draws */
     float loss_scale; /* the gradient that flows into a loss: 1 / norm of the targets */

@@ -13,19 +13,21 @@
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
-/* One device at a time; opened again when an experiment asks for another block. */
+/* One device at a time; opened again when an experiment asks for another block or limit. */
 struct device_slot {
     const char *spec;
     thaw_device *device;
-    int block;
+    struct thaw_device_options options;
 };
 
-static thaw_status slot_open(struct device_slot *slot, int block) {
-    struct thaw_device_options options = {.block = block};
-    if (slot->device && slot->block == block)
+static thaw_status slot_open(struct device_slot *slot, const struct thaw_config *config) {
+    struct thaw_device_options options = {.block = config->block,
+                                          .memory_bytes = config->memory_bytes};
+    if (slot->device && slot->options.block == options.block &&
+        slot->options.memory_bytes == options.memory_bytes)
         return THAW_OK;
     thaw_device_destroy(&slot->device);
-    slot->block = block;
+    slot->options = options;
     return thaw_device_open(slot->spec, &options, &slot->device);
 }
 
@@ -103,7 +105,7 @@ static thaw_status check_all(struct thaw_comparison *comparison, struct device_s
         if (events->on_check)
             events->on_check(events->user, config, i + 1, comparison->count);
         THAW_TRY(check_folder(c, &options->train));
-        THAW_TRY(slot_open(slot, config->block));
+        THAW_TRY(slot_open(slot, config));
         THAW_TRY(thaw_context(check_experiment(c, slot->device), "%s", config->name));
         if (events->train.interrupted && *events->train.interrupted)
             return thaw_fail(THAW_INTERRUPTED, "nothing was trained yet");
@@ -139,7 +141,7 @@ static thaw_status run_one(struct thaw_compared *c, struct device_slot *slot,
                            const struct thaw_compare_events *events) {
     const struct thaw_config *config = &c->run->config;
     if (!c->skipped) {
-        THAW_TRY(slot_open(slot, config->block));
+        THAW_TRY(slot_open(slot, config));
         THAW_TRY(thaw_train_and_conclude(config, slot->device, &options->train, &events->train));
     }
     return read_result(c);

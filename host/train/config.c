@@ -5,6 +5,7 @@
 
 #include "cl/embedded.h"
 #include "core/file.h"
+#include "core/text.h"
 
 #define EXTENDS_MAX 16
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -251,14 +252,24 @@ static thaw_status read_checkpoint(struct thaw_config *config, const thaw_yaml *
     return THAW_OK;
 }
 
+/* As large as a device may be asked to be; NULL: no limit. */
+static thaw_status read_memory(const thaw_yaml *node, uint64_t *ret_bytes) {
+    uint64_t bytes = 0;
+    if (node && (node->kind != THAW_YAML_SCALAR || !thaw_text_bytes(node->text, &bytes) || !bytes))
+        return thaw_yaml_fail(node, "'memory': expected a size such as 2GiB or 800MiB");
+    *ret_bytes = bytes;
+    return THAW_OK;
+}
+
 thaw_status thaw_config_read_device(const thaw_yaml *root, struct thaw_config_device *ret_device) {
-    static const char *const keys[] = {"conv", "block"};
+    static const char *const keys[] = {"conv", "block", "memory"};
     const thaw_yaml *node = thaw_yaml_get(root, "device");
     struct thaw_config_device device = {0};
     if (node) {
         THAW_TRY(thaw_yaml_only(node, keys, COUNT(keys)));
         THAW_TRY(read_conv_candidate(thaw_yaml_get(node, "conv"), &device.conv_candidate));
         THAW_TRY(thaw_yaml_get_int(node, "block", 1, 16, &device.block));
+        THAW_TRY(read_memory(thaw_yaml_get(node, "memory"), &device.memory_bytes));
     }
     *ret_device = device;
     return THAW_OK;
@@ -288,6 +299,7 @@ static thaw_status read_general(struct thaw_config *config, const thaw_yaml *roo
     THAW_TRY(thaw_config_read_device(root, &device));
     config->conv_candidate = device.conv_candidate;
     config->block = device.block;
+    config->memory_bytes = device.memory_bytes;
     return THAW_OK;
 }
 

@@ -18,7 +18,7 @@
  *   metric: val.top1                   # which epoch's weights are kept
  *   output: runs
  *   checkpoint: {every: 60s}           # or {every: 100 steps}; may change on --resume
- *   device: {conv: NAME, block: 16}
+ *   device: {conv: NAME, block: 16, memory: 2GiB}
  *   train: [ {stage: warmup, train: [head], lr: 1x, epochs: 20, cache: true}, ... ]
  *   sweep: {seed: [0, 1, 2]}           # variants that thaw train compares; train/sweep.h
  *
@@ -159,6 +159,8 @@ struct thaw_stage {
     size_t lr_rule_count;
     int epochs;
     int batch;
+    int part;                 /* images that go through the network at once: set by the trainer from
+                                 the plan; 0: the batch */
     enum thaw_norm_mode norm; /* never AUTO */
     bool norm_auto;           /* it was chosen by the batch */
     bool cache;               /* compute what lies below the trained part once */
@@ -201,6 +203,7 @@ struct thaw_config {
     int checkpoint_steps;       /* ... or, when not 0, steps */
     const char *conv_candidate; /* forced, or NULL */
     int block;                  /* of the device layout; 0: the device's */
+    uint64_t memory_bytes;      /* of the device, for training; 0: the device's own */
     struct thaw_stage *stages;
     size_t stage_count;
 };
@@ -209,6 +212,10 @@ struct thaw_config {
 struct thaw_config_device {
     const char *conv_candidate; /* of thaw_conv_candidates, or NULL */
     int block;                  /* 0: the device's */
+    /* Most that training may take (thaw train, plan and advise): where a stage needs more, its
+     * batches go through the network in parts, whose gradients add up (plan.h). 0: no such limit;
+     * the device's own holds always. */
+    uint64_t memory_bytes;
 };
 thaw_status thaw_config_read_device(const thaw_yaml *root, struct thaw_config_device *ret_device);
 
@@ -247,6 +254,11 @@ void thaw_config_finish(struct thaw_config *config);
 /* THAW_ERROR_INPUT, naming the keys, when two resolved experiments differ in what decides their
  * bits: `output` (the folder was moved) and `checkpoint` may. `what` names the first. */
 thaw_status thaw_config_compare(const char *before, const char *now, const char *what);
+
+/* How many images of a batch go through the network at once. */
+static inline int thaw_stage_part(const struct thaw_stage *stage) {
+    return stage->part ? stage->part : stage->batch;
+}
 
 /* A model document by name ("resnet18", of the built-in ones) or by path. */
 bool thaw_model_name_is_path(const char *name);

@@ -1,5 +1,4 @@
 /* The folder of feature caches as a whole: what is in it, its limit, making room. */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/text.h"
 #include "train/feature_file.h"
 
 #define MAGIC "thaw features 1\n"
@@ -87,25 +87,10 @@ thaw_status thaw_feature_list(struct thaw_arena *arena, const char *folder,
 /* ---- the limit ------------------------------------------------------------------------------ */
 
 static thaw_status parse_size(const char *text, uint64_t *ret_bytes) {
-    static const char units[] = "KMGT";
-    char *end;
-    double value = strtod(text, &end), unit = 1;
-    const char *letter = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-    if (letter) {
-        end++;
-        for (const char *u = units; u <= letter; u++)
-            unit *= 1024;
-        if (*end == 'i')
-            end++;
-    }
-    if (*end == 'B')
-        end++;
-    if (!isdigit((unsigned char)*text) || *end || !(value * unit < 9e18))
-        return thaw_hint(
-            thaw_fail(THAW_ERROR_INPUT, "THAW_CACHE_LIMIT: '%s' is no size in bytes", text),
-            "THAW_CACHE_LIMIT=5GiB, or 0 to keep no features on disk");
-    *ret_bytes = (uint64_t)(value * unit);
-    return THAW_OK;
+    if (thaw_text_bytes(text, ret_bytes))
+        return THAW_OK;
+    thaw_fail(THAW_ERROR_INPUT, "THAW_CACHE_LIMIT: '%s' is no size in bytes", text);
+    return thaw_hint(THAW_ERROR_INPUT, "THAW_CACHE_LIMIT=5GiB, or 0 to keep no features on disk");
 }
 
 static thaw_status sum_sizes(const char *folder, uint64_t *ret_bytes) {

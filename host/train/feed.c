@@ -30,35 +30,55 @@ static thaw_status fill_cached(const struct thaw_feed *feed, const uint32_t *pho
 }
 
 static thaw_status fill_photos(const struct thaw_feed *feed, const uint32_t *photos,
-                               const uint32_t *rows, int count, uint32_t epoch, bool training,
-                               const struct thaw_tensor *input, struct thaw_mix *mix) {
+                               const uint32_t *rows, struct thaw_augment_batch *batch,
+                               struct thaw_image *images, const struct thaw_tensor *input,
+                               struct thaw_mix *mix) {
     struct thaw_arena arena = {0};
-    uint32_t *ids = thaw_arena_array(&arena, (size_t)count, sizeof *ids);
-    struct thaw_image *images = thaw_arena_array(&arena, (size_t)count, sizeof *images);
+    size_t count = (size_t)batch->count;
+    uint32_t *ids = thaw_arena_array(&arena, count, sizeof *ids);
+    if (!images)
+        images = thaw_arena_array(&arena, count, sizeof *images);
     thaw_status status = ids && images ? THAW_OK : THAW_ERROR_MEMORY;
-    for (int i = 0; i < count && status == THAW_OK; i++)
+    for (size_t i = 0; i < count && status == THAW_OK; i++)
         ids[i] = photos[rows[i]];
+    if (status == THAW_OK && !batch->first) /* later parts: they are there */
+        status = thaw_loader_batch(feed->loader, ids, count, images);
+    batch->images = images;
+    batch->ids = ids;
     if (status == THAW_OK)
-        status = thaw_loader_batch(feed->loader, ids, (size_t)count, images);
-    struct thaw_augment_batch batch = {
-        .images = images, .ids = ids, .count = count, .epoch = epoch, .augment = training};
-    if (status == THAW_OK)
-        status = thaw_augmenter_run(feed->augmenter, &batch, input, mix ? mix->partner : NULL,
+        status = thaw_augmenter_run(feed->augmenter, batch, input, mix ? mix->partner : NULL,
                                     mix ? mix->lambda : NULL);
     thaw_arena_finish(&arena);
     return status;
 }
 
-thaw_status thaw_feed_fill(const struct thaw_feed *feed, const uint32_t *photos,
-                           const uint32_t *rows, int count, uint32_t epoch, bool training,
-                           const struct thaw_tensor *input, struct thaw_mix *mix) {
-    if (!feed->cache)
-        return fill_photos(feed, photos, rows, count, epoch, training, input, mix);
+static void mix_nothing(struct thaw_mix *mix, int count) {
     for (int i = 0; mix && i < count; i++) {
         mix->partner[i] = i;
         mix->lambda[i] = 1;
     }
+}
+
+thaw_status thaw_feed_fill(const struct thaw_feed *feed, const uint32_t *photos,
+                           const uint32_t *rows, int count, uint32_t epoch, bool training,
+                           const struct thaw_tensor *input, struct thaw_mix *mix) {
+    struct thaw_augment_batch batch = {.count = count, .epoch = epoch, .augment = training};
+    if (!feed->cache)
+        return fill_photos(feed, photos, rows, &batch, NULL, input, mix);
+    mix_nothing(mix, count);
     return fill_cached(feed, photos, rows, count, epoch, input, feed->device);
+}
+
+thaw_status thaw_feed_fill_part(const struct thaw_feed *feed, const uint32_t *photos,
+                                const uint32_t *rows, int count, uint32_t epoch,
+                                const struct thaw_feed_part *part, const struct thaw_tensor *input,
+                                struct thaw_mix *mix) {
+    struct thaw_augment_batch batch = {
+        .count = count, .epoch = epoch, .augment = true, .first = part->first, .part = part->count};
+    if (!feed->cache)
+        return fill_photos(feed, photos, rows, &batch, part->images, input, mix);
+    mix_nothing(mix, count);
+    return fill_cached(feed, photos, rows + part->first, part->count, epoch, input, feed->device);
 }
 
 thaw_status thaw_feed_announce(const struct thaw_feed *feed, const uint32_t *photos,

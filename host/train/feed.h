@@ -38,6 +38,16 @@ struct thaw_mix {
 thaw_status thaw_feed_fill(const struct thaw_feed *feed, const uint32_t *photos,
                            const uint32_t *rows, int count, uint32_t epoch, bool training,
                            const struct thaw_tensor *input, struct thaw_mix *mix);
+/* A part of a batch: what is filled, from the first image of `input` on, is as when the batch is
+ * filled whole. mix still tells of the whole batch. */
+struct thaw_feed_part {
+    int first, count;          /* within the batch */
+    struct thaw_image *images; /* room for those of the batch; parts go in order from 0 on */
+};
+thaw_status thaw_feed_fill_part(const struct thaw_feed *feed, const uint32_t *photos,
+                                const uint32_t *rows, int count, uint32_t epoch,
+                                const struct thaw_feed_part *part, const struct thaw_tensor *input,
+                                struct thaw_mix *mix);
 /* Says which rows the next call of fill will ask for, right after this one: photos that are not in
  * memory are decoded meanwhile. Costs time at most where it is wrong; count 0: nothing is next. */
 thaw_status thaw_feed_announce(const struct thaw_feed *feed, const uint32_t *photos,

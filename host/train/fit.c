@@ -43,7 +43,9 @@ thaw_status thaw_fit_init(const struct thaw_fit_options *options, struct thaw_fi
     fit.lambda = thaw_arena_array(&fit.arena, batch, sizeof *fit.lambda);
     fit.targets = thaw_arena_array(&fit.arena, batch * classes, sizeof *fit.targets);
     fit.losses = thaw_arena_array(&fit.arena, batch, sizeof *fit.losses);
-    if (!fit.order || !fit.labels || !fit.partner || !fit.lambda || !fit.targets || !fit.losses) {
+    fit.images = thaw_arena_array(&fit.arena, batch, sizeof *fit.images);
+    if (!fit.order || !fit.labels || !fit.partner || !fit.lambda || !fit.targets || !fit.losses ||
+        !fit.images) {
         thaw_arena_finish(&fit.arena);
         return THAW_ERROR_MEMORY;
     }
@@ -82,17 +84,18 @@ static thaw_status diverged(struct thaw_fit *fit) {
                      "warmup: 100}");
 }
 
-/* Fills the inputs and the targets of a batch; `ret_norm` divides its loss. */
-static thaw_status fill_batch(struct thaw_fit *fit, const uint32_t *rows, int count,
-                              double *ret_norm) {
+/* Fills the inputs and the targets of a part of a batch; `ret_norm` divides the whole batch's loss.
+ */
+static thaw_status fill_part(struct thaw_fit *fit, const uint32_t *rows, int count,
+                             const struct thaw_feed_part *part, double *ret_norm) {
     const struct thaw_session *s = fit->o.session;
     const struct thaw_members *train = &fit->o.train;
     struct thaw_mix mix = {fit->partner, fit->lambda};
     for (int i = 0; i < count; i++)
         fit->labels[i] = train->labels[rows[i]];
-    THAW_TRY(thaw_feed_fill(train->feed, train->photos, rows, count,
-                            thaw_fit_augment_epoch(fit->o.state), true, thaw_exec_input(s->train),
-                            &mix));
+    THAW_TRY(thaw_feed_fill_part(train->feed, train->photos, rows, count,
+                                 thaw_fit_augment_epoch(fit->o.state), part,
+                                 thaw_exec_input(s->train), &mix));
     struct thaw_targets targets = {.labels = fit->labels,
                                    .count = count,
                                    .classes = fit->o.classes,
@@ -101,7 +104,8 @@ static thaw_status fill_batch(struct thaw_fit *fit, const uint32_t *rows, int co
                                    .smoothing = (float)s->config->label_smoothing,
                                    .class_weights = fit->o.class_weights};
     thaw_targets_fill(&targets, fit->targets, ret_norm);
-    return thaw_tensor_write(s->graph->device, thaw_exec_targets(s->train), count, fit->targets);
+    return thaw_tensor_write(s->graph->device, thaw_exec_targets(s->train), part->count,
+                             fit->targets + (size_t)part->first * (size_t)fit->o.classes);
 }
 
 static thaw_status announce_next(const struct thaw_fit *fit, size_t first) {
@@ -111,22 +115,34 @@ static thaw_status announce_next(const struct thaw_fit *fit, size_t first) {
                               (int)(left < batch ? left : batch));
 }
 
+/* Forward and backward of a part; its losses go to their place in the batch's. */
+static thaw_status run_part(struct thaw_fit *fit, const struct thaw_feed_part *part, double norm) {
+    const struct thaw_session *s = fit->o.session;
+    struct thaw_op_step step = {.batch = part->count,
+                                .first = part->first,
+                                .seed = s->config->seed,
+                                .counter = fit->o.state->counter,
+                                .loss_scale = (float)(1 / norm)};
+    THAW_TRY(thaw_exec_forward(s->train, &step));
+    THAW_TRY(thaw_exec_backward(s->train, &step));
+    return thaw_tensor_read(s->graph->device, thaw_exec_losses(s->train), part->count,
+                            fit->losses + part->first);
+}
+
 thaw_status thaw_fit_gradient(struct thaw_fit *fit) {
     const struct thaw_session *s = fit->o.session;
     struct thaw_train_state *state = fit->o.state;
     size_t batch = (size_t)s->stage->batch, first = (size_t)state->step * batch;
     size_t left = fit->o.train.count - first;
-    int count = (int)(left < batch ? left : batch);
+    int count = (int)(left < batch ? left : batch), size = thaw_stage_part(s->stage);
     double norm = 0, sum = 0;
-    THAW_TRY(fill_batch(fit, fit->order + first, count, &norm));
-    THAW_TRY(announce_next(fit, first + (size_t)count));
-    struct thaw_op_step step = {.batch = count,
-                                .seed = s->config->seed,
-                                .counter = state->counter,
-                                .loss_scale = (float)(1 / norm)};
-    THAW_TRY(thaw_exec_forward(s->train, &step));
-    THAW_TRY(thaw_exec_backward(s->train, &step));
-    THAW_TRY(thaw_tensor_read(s->graph->device, thaw_exec_losses(s->train), count, fit->losses));
+    for (int at = 0; at < count; at += size) {
+        struct thaw_feed_part part = {at, count - at < size ? count - at : size, fit->images};
+        THAW_TRY(fill_part(fit, fit->order + first, count, &part, &norm));
+        if (!at)
+            THAW_TRY(announce_next(fit, first + (size_t)count));
+        THAW_TRY(run_part(fit, &part, norm));
+    }
     for (int i = 0; i < count; i++)
         sum += (double)fit->losses[i];
     if (!isfinite(sum))
@@ -163,6 +179,6 @@ thaw_status thaw_fit_evaluate(const struct thaw_fit *fit, thaw_feed_progress *pr
                               struct thaw_metrics *metrics) {
     const struct thaw_session *s = fit->o.session;
     THAW_TRY(thaw_exec_fold(s->eval));
-    return thaw_evaluate(s->eval, s->graph, s->stage->batch, &fit->o.val, progress, user, metrics,
-                         NULL);
+    return thaw_evaluate(s->eval, s->graph, thaw_stage_part(s->stage), &fit->o.val, progress, user,
+                         metrics, NULL);
 }

@@ -30,6 +30,7 @@ struct thaw_fit {
     uint32_t *order; /* positions in the training set: this epoch's */
     int *labels, *partner;
     float *lambda, *targets, *losses; /* of a batch */
+    struct thaw_image *images;        /* likewise, while its parts go through the network */
 };
 
 /* The weights of classes in the loss that the experiment asks for; NULL when they are all 1.

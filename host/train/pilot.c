@@ -88,7 +88,7 @@ static thaw_status open_cache(struct thaw_pilots *p, const struct thaw_stage *st
         .photos = p->o.photos,
         .count = p->o.count,
         .views = views,
-        .batch = stage->batch,
+        .batch = thaw_stage_part(stage),
         .conv_candidate = p->o.config->conv_candidate,
         .dtype = stage->cache_dtype,
         .disk = on_disk(stage),

@@ -64,7 +64,8 @@ static thaw_status plan_images(const struct thaw_experiment *e, struct thaw_plan
 static thaw_status plan_stage(const struct thaw_experiment *e, const struct thaw_stage *stage,
                               bool measure, struct thaw_plan *plan, struct thaw_plan_stage *s) {
     int train_count = (int)e->dataset->set_counts[THAW_SET_TRAIN];
-    THAW_TRY(thaw_session_init(e->config, stage, e->graph, train_count, &s->session));
+    s->stage = *stage;
+    THAW_TRY(thaw_session_init(e->config, &s->stage, e->graph, train_count, &s->session));
     plan->stage_count++;
     THAW_TRY(plan_tensors(e, plan, s));
     THAW_TRY(plan_images(e, plan, s));

@@ -18,6 +18,8 @@ struct thaw_plan_tensor {
 };
 
 struct thaw_plan_stage {
+    struct thaw_stage stage; /* the configuration's, with `part`: see thaw_plan_memory_of_stage() */
+    int fitting;             /* images at once that fit the device, of the batch; 0: not even one */
     struct thaw_session session; /* stage, optimizer, schedule, steps of an epoch; not started */
     struct thaw_plan_tensor *tensors; /* one for each parameter of the graph */
     size_t trained_tensors, trained_values;
@@ -70,7 +72,11 @@ struct thaw_plan_time thaw_plan_time(const struct thaw_experiment *experiment,
                                      const struct thaw_plan_stage *stage);
 
 /* Of plan_memory.c: fills in what the stage needs of the device's memory, and its arithmetic. Its
- * tensors are planned; `before` is the stage before it, or NULL. */
+ * tensors are planned; `before` is the stage before it, or NULL.
+ *
+ * Where the experiment has a device.memory and the batch does not fit, batches go through the
+ * network in the fewest equal parts that do, and the gradients add up: the same result but for the
+ * order of sums. Norm layers that take their statistics from the batch forbid that. */
 thaw_status thaw_plan_memory_of_stage(const struct thaw_experiment *experiment,
                                       const struct thaw_plan *plan,
                                       const struct thaw_plan_stage *before,

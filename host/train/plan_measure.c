@@ -29,28 +29,33 @@ static thaw_status fill(thaw_device *device, thaw_exec *exec, int batch) {
     return THAW_OK;
 }
 
-/* A pass over a batch, and what it gave read back: that waits for the device. */
+/* A step of training, or a pass over as many images as go through at once, and what it gave read
+ * back: that waits for the device. */
 static thaw_status pass(struct thaw_session *session, thaw_exec *exec,
                         const struct thaw_tensor *output, bool training, float *values) {
-    int batch = session->stage->batch;
-    struct thaw_op_step step = {.batch = batch, .loss_scale = 1 / (float)batch};
-    THAW_TRY(thaw_exec_forward(exec, &step));
-    if (training) {
-        THAW_TRY(thaw_exec_backward(exec, &step));
-        THAW_TRY(thaw_session_update(session, 0));
+    int batch = session->stage->batch, part = thaw_stage_part(session->stage);
+    struct thaw_op_step step = {.batch = part, .loss_scale = 1 / (float)batch};
+    for (; step.first < (training ? batch : part); step.first += part) {
+        step.batch = batch - step.first < part ? batch - step.first : part;
+        THAW_TRY(thaw_exec_forward(exec, &step));
+        if (training)
+            THAW_TRY(thaw_exec_backward(exec, &step));
     }
-    return thaw_tensor_read(session->graph->device, output, batch, values);
+    if (training)
+        THAW_TRY(thaw_session_update(session, 0));
+    return thaw_tensor_read(session->graph->device, output, step.batch, values);
 }
 
 static thaw_status time_passes(struct thaw_session *session, thaw_exec *exec,
                                const struct thaw_tensor *output, bool training, double *ret_s) {
     const struct thaw_layout *layout = &output->layout;
     size_t image = (size_t)layout->c * (size_t)layout->h * (size_t)layout->w;
-    float *values = malloc(image * (size_t)session->stage->batch * sizeof *values);
+    int part = thaw_stage_part(session->stage);
+    float *values = malloc(image * (size_t)part * sizeof *values);
     double start_s = 0;
     thaw_status status = values ? THAW_OK : thaw_fail(THAW_ERROR_MEMORY, "out of memory");
     if (status == THAW_OK)
-        status = fill(session->graph->device, exec, session->stage->batch);
+        status = fill(session->graph->device, exec, part);
     for (int i = 0; i < STEPS_BEFORE + STEPS_MEASURED && status == THAW_OK; i++) {
         if (i == STEPS_BEFORE)
             start_s = thaw_clock_s();
@@ -64,7 +69,7 @@ static thaw_status time_passes(struct thaw_session *session, thaw_exec *exec,
 
 static thaw_status measure_caching(const struct thaw_experiment *e, struct thaw_plan_stage *s) {
     int start = s->session.start;
-    struct thaw_exec_options options = {.batch = s->session.stage->batch,
+    struct thaw_exec_options options = {.batch = thaw_stage_part(&s->stage),
                                         .keep = &start,
                                         .keep_count = 1,
                                         .only_keep = true,
@@ -107,11 +112,11 @@ struct thaw_plan_time thaw_plan_time(const struct thaw_experiment *e,
     const struct thaw_stage *stage = s->session.stage;
     size_t views = stage->cache_views ? (size_t)stage->cache_views : 1;
     struct thaw_plan_time time = {0};
-    double cached = batches(sets[THAW_SET_TRAIN] * views, stage->batch) +
-                    batches(sets[THAW_SET_VAL], stage->batch);
+    int part = thaw_stage_part(stage);
+    double cached = batches(sets[THAW_SET_TRAIN] * views, part) + batches(sets[THAW_SET_VAL], part);
     time.caching_s = s->session.start ? s->caching_s * cached : 0;
     time.epoch_s = s->step_s * s->session.steps_per_epoch +
-                   s->evaluation_s * batches(sets[THAW_SET_VAL], stage->batch);
+                   s->evaluation_s * batches(sets[THAW_SET_VAL], part);
     time.total_s = time.caching_s + time.epoch_s * stage->epochs;
     return time;
 }

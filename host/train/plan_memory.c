@@ -1,5 +1,7 @@
 /* What a plan says of the device's memory: how much a stage needs at most, and whether it fits. All
  * that a run creates there is in the sum; a test holds it against what runs do. */
+#include <math.h>
+
 #include "train/average.h"
 #include "train/norm_stats.h"
 #include "train/plan.h"
@@ -26,33 +28,41 @@ static thaw_status plan_exec(const struct thaw_experiment *e,
 }
 
 static thaw_status plan_execs(const struct thaw_experiment *e, struct thaw_plan_stage *s) {
-    int batch = s->session.stage->batch, start = s->session.start;
+    int batch = s->stage.batch, part = thaw_stage_part(&s->stage), start = s->session.start;
     struct thaw_exec_options options = {
-        .batch = batch, .start = start, .training = true, .loss = true};
+        .batch = part, .start = start, .training = true, .loss = true, .adds_up = part < batch};
+    s->step_flops = s->cache_flops = 0;
     THAW_TRY(plan_exec(e, &options, &s->memory, &s->step_flops));
-    options.training = false;
+    s->step_flops *= (double)batch / part;
+    options.training = options.adds_up = false;
     THAW_TRY(plan_exec(e, &options, &s->evaluation, NULL));
     if (!start)
         return THAW_OK;
     struct thaw_exec_options cache = {
-        .batch = batch, .keep = &start, .keep_count = 1, .only_keep = true};
+        .batch = part, .keep = &start, .keep_count = 1, .only_keep = true};
     THAW_TRY(plan_exec(e, &cache, &s->caching, &s->cache_flops));
-    s->cache_flops *= (double)s->cache_images / batch;
+    s->cache_flops *= (double)s->cache_images / part;
     return THAW_OK;
 }
 
 /* Norm statistics measured anew, by the stage or for its averaged weights. */
+static bool statistics_move(const struct thaw_graph *graph) {
+    for (size_t i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i].batch_statistics)
+            return true;
+    return false;
+}
+
 static thaw_status plan_refresh(const struct thaw_experiment *e, struct thaw_plan_stage *s) {
     const struct thaw_graph *graph = e->graph;
     const struct thaw_stage *stage = s->session.stage;
-    bool moving = false,
-         averages = s->session.average.type && s->session.average.type->measures_statistics;
+    bool averages = s->session.average.type && s->session.average.type->measures_statistics;
     bool *nodes = thaw_arena_array(&s->session.arena, graph->node_count + 1, sizeof *nodes);
     if (!nodes)
         return THAW_ERROR_MEMORY;
     for (size_t i = 0; i < graph->node_count; i++)
-        moving |= nodes[i] = graph->nodes[i].batch_statistics;
-    if (!moving || !(averages || stage->norm == THAW_NORM_REFRESH))
+        nodes[i] = graph->nodes[i].batch_statistics;
+    if (!statistics_move(graph) || !(averages || stage->norm == THAW_NORM_REFRESH))
         return THAW_OK;
     struct thaw_norm_refresh refresh = {.graph = e->graph,
                                         .nodes = nodes,
@@ -106,9 +116,10 @@ static thaw_status plan_pilot(const struct thaw_experiment *e, const struct thaw
                               int start, size_t *ret_bytes) {
     struct thaw_exec_memory training, evaluation;
     struct thaw_exec_options options = {
-        .batch = s->session.stage->batch, .start = start, .training = true, .loss = true};
+        .batch = thaw_stage_part(&s->stage), .start = start, .training = true, .loss = true};
+    options.adds_up = options.batch < s->stage.batch;
     THAW_TRY(plan_exec(e, &options, &training, NULL));
-    options.training = false;
+    options.training = options.adds_up = false;
     THAW_TRY(plan_exec(e, &options, &evaluation, NULL));
     *ret_bytes = copies_bytes(e->graph) +
                  slots_bytes(e->graph, thaw_optimizer_slots(&s->session.optimizer)) +
@@ -155,10 +166,12 @@ static thaw_status plan_choosing(const struct thaw_experiment *e,
     return THAW_OK;
 }
 
-thaw_status thaw_plan_memory_of_stage(const struct thaw_experiment *e, const struct thaw_plan *plan,
-                                      const struct thaw_plan_stage *before,
-                                      struct thaw_plan_stage *s) {
-    size_t staging_bytes = thaw_augmenter_bytes(&e->input, s->session.stage->batch);
+/* With `part` images of a batch at once. */
+static thaw_status plan_part(const struct thaw_experiment *e, const struct thaw_plan *plan,
+                             const struct thaw_plan_stage *before, int part,
+                             struct thaw_plan_stage *s) {
+    size_t staging_bytes = thaw_augmenter_bytes(&e->input, part);
+    s->stage.part = part < s->stage.batch ? part : 0;
     THAW_TRY(plan_execs(e, s));
     THAW_TRY(plan_refresh(e, s));
     s->staging_bytes = (size_t)staging_count(e, before, s) * staging_bytes;
@@ -166,6 +179,7 @@ thaw_status thaw_plan_memory_of_stage(const struct thaw_experiment *e, const str
     /* the optimizer's state is there before, when it goes on from the stage before */
     s->peak_bytes = plan->parameter_bytes + s->kept_bytes + s->optimizer_bytes + s->staging_bytes +
                     larger(work, thaw_exec_memory_bytes(&s->caching));
+    s->choosing_bytes = 0;
     THAW_TRY(plan_choosing(e, before, s, plan->parameter_bytes, staging_bytes));
     s->peak_bytes = larger(s->peak_bytes, s->choosing_bytes);
     s->largest_bytes = larger(larger(s->memory.pool_bytes, s->evaluation.pool_bytes),
@@ -173,18 +187,74 @@ thaw_status thaw_plan_memory_of_stage(const struct thaw_experiment *e, const str
     return THAW_OK;
 }
 
+static bool fits(const struct thaw_plan_stage *s, const thaw_device *device) {
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
+    return s->peak_bytes <= caps->global_memory_bytes &&
+           s->largest_bytes <= caps->max_allocation_bytes;
+}
+
+thaw_status thaw_plan_memory_of_stage(const struct thaw_experiment *e, const struct thaw_plan *plan,
+                                      const struct thaw_plan_stage *before,
+                                      struct thaw_plan_stage *s) {
+    const thaw_device *device = e->graph->device;
+    int batch = s->stage.batch, low = 0, high = batch;
+    THAW_TRY(plan_part(e, plan, before, batch, s));
+    s->fitting = fits(s, device) ? batch : 0;
+    if (!e->config->memory_bytes || s->fitting)
+        return THAW_OK;
+    while (high - low > 1) { /* low fits, high does not */
+        int middle = low + (high - low) / 2;
+        THAW_TRY(plan_part(e, plan, before, middle, s));
+        *(fits(s, device) ? &low : &high) = middle;
+    }
+    s->fitting = low;
+    if (!low) /* the plan is left as for one image at once: the least there is */
+        return THAW_OK;
+    int parts = (batch + low - 1) / low;
+    bool whole = statistics_move(e->graph);
+    return plan_part(e, plan, before, whole ? batch : (batch + parts - 1) / parts, s);
+}
+
 /* ---- whether it fits ------------------------------------------------------------------------ */
+
 static double mebibytes(uint64_t size_bytes) {
     return (double)size_bytes / (1 << 20);
+}
+
+/* Of device.memory, where parts of a batch are of no help. */
+static thaw_status beyond_limit(const struct thaw_plan_stage *s,
+                                const struct thaw_device_caps *caps) {
+    const struct thaw_stage *stage = s->session.stage;
+    double needed = mebibytes(s->peak_bytes), limit = mebibytes(caps->global_memory_bytes);
+    if (!s->fitting) {
+        thaw_yaml_fail(stage->place,
+                       "stage '%s' needs %.1f MiB of device memory with one image at a time, and "
+                       "device.memory allows %.1f MiB",
+                       stage->name, needed, limit);
+        return thaw_hint(THAW_ERROR_INPUT,
+                         "--set device.memory=%.0fMiB, less of the network in its `train`, or a "
+                         "smaller model.size",
+                         ceil(needed));
+    }
+    thaw_yaml_fail(stage->place,
+                   "stage '%s' needs %.1f MiB of device memory for batches of %d, and "
+                   "device.memory allows %.1f MiB; its norm layers take their statistics from the "
+                   "whole batch, so it can't go through the network in parts",
+                   stage->name, needed, stage->batch, limit);
+    return thaw_hint(THAW_ERROR_INPUT,
+                     "norm: eval, whose batches may go in parts; or a smaller batch: %d fit "
+                     "(--set train.%s.batch=%d); or a smaller model.size",
+                     s->fitting, stage->written ? stage->written : stage->name, s->fitting);
 }
 
 thaw_status thaw_plan_check_stage_memory(const struct thaw_plan_stage *s,
                                          const thaw_device *device) {
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     const struct thaw_stage *stage = s->session.stage;
-    if (s->peak_bytes <= caps->global_memory_bytes &&
-        s->largest_bytes <= caps->max_allocation_bytes)
+    if (fits(s, device))
         return THAW_OK;
+    if (caps->memory_is_limited)
+        return beyond_limit(s, caps);
     if (s->peak_bytes > caps->global_memory_bytes)
         thaw_yaml_fail(stage->place,
                        "stage '%s' needs %.1f MiB of device memory, and the device has %.1f MiB",

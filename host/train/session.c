@@ -93,13 +93,15 @@ thaw_status thaw_session_continue(struct thaw_session *session, struct thaw_stag
 }
 
 thaw_status thaw_session_start(struct thaw_session *session) {
-    struct thaw_exec_options options = {.batch = session->stage->batch,
+    const struct thaw_stage *stage = session->stage;
+    struct thaw_exec_options options = {.batch = thaw_stage_part(stage),
                                         .start = session->start,
                                         .training = true,
                                         .loss = true,
+                                        .adds_up = thaw_stage_part(stage) < stage->batch,
                                         .conv_candidate = session->config->conv_candidate};
     THAW_TRY(thaw_exec_create(session->graph, &options, &session->train));
-    options.training = false;
+    options.training = options.adds_up = false;
     THAW_TRY(thaw_exec_create(session->graph, &options, &session->eval));
     return create_memory(session);
 }

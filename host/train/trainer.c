@@ -84,7 +84,8 @@ static thaw_status set_up(struct thaw_trainer *t) {
     THAW_TRY(thaw_stage_memory_init(&t->arena, t->graph, &t->between_stages));
     t->best = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof(cl_mem));
     t->changed = thaw_arena_array(&t->arena, t->graph->param_count + 1, sizeof *t->changed);
-    if (!t->best || !t->changed)
+    t->parts = thaw_arena_array(&t->arena, config->stage_count + 1, sizeof *t->parts);
+    if (!t->best || !t->changed || !t->parts)
         return THAW_ERROR_MEMORY;
     THAW_TRY(thaw_metrics_init(&t->arena, (int)t->dataset->class_count, &t->metrics));
     return thaw_augmenter_create(t->device, &t->experiment.input, NULL, config->seed,
@@ -103,6 +104,8 @@ static thaw_status check_stages(struct thaw_trainer *t) {
         status = thaw_plan_make(&t->experiment, &plan);
     if (status == THAW_OK)
         status = thaw_plan_check_memory(&plan, t->device);
+    for (size_t i = 0; status == THAW_OK && i < plan.stage_count; i++)
+        t->parts[i] = plan.stages[i].stage.part;
     thaw_plan_finish(&plan);
     for (size_t i = 0; origins && i < t->graph->param_count; i++)
         t->graph->params[i].origin = origins[i];
@@ -249,7 +252,7 @@ static thaw_status open_cache(struct thaw_trainer *t, const struct thaw_trainer_
         .photos = set->photos,
         .count = set->count,
         .views = views,
-        .batch = stage->batch,
+        .batch = thaw_stage_part(stage),
         .conv_candidate = t->config->conv_candidate,
         .dtype = stage->cache_dtype,
         .disk = stage->cache_disk,

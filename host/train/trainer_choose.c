@@ -18,6 +18,7 @@ static thaw_status apply(struct thaw_trainer *t, struct thaw_stage *stage) {
 thaw_status thaw_trainer_chosen_stage(struct thaw_trainer *t, int index,
                                       struct thaw_stage *ret_stage) {
     struct thaw_stage stage = t->config->stages[index];
+    stage.part = t->parts[index];
     THAW_TRY(apply(t, &stage));
     *ret_stage = stage;
     return THAW_OK;

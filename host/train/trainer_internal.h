@@ -41,6 +41,7 @@ struct thaw_trainer {
                      file */
     bool best_unsaved;
     bool *changed; /* of a resumed run: by the stages up to the one it stands at */
+    int *parts;    /* of each stage: thaw_stage.part, as planned */
     struct thaw_stage_memory between_stages; /* for a stage that continues the one before it */
     double started_s, saved_s;               /* clock */
     uint32_t saved_counter;                  /* state.counter of the last checkpoint */

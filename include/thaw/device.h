@@ -43,8 +43,9 @@ thaw_status thaw_device_list(struct thaw_device_info **ret_devices, size_t *ret_
 thaw_status thaw_device_choose(const char *spec, struct thaw_device_info *ret_info);
 
 struct thaw_device_options {
-    bool profiling; /* time every kernel: CL_QUEUE_PROFILING_ENABLE */
-    int block;      /* channels per block of the tensor layout; 0: chosen for the device */
+    bool profiling;        /* time every kernel: CL_QUEUE_PROFILING_ENABLE */
+    int block;             /* channels per block of the tensor layout; 0: chosen for the device */
+    uint64_t memory_bytes; /* most that buffers may take; 0: the device's own limit */
 };
 
 /* Opens the device that `spec` picks. `options` may be NULL. *ret_device is destroyed by the

@@ -84,6 +84,35 @@ static void plans_each_tensor(void **state) {
     json_decref(root);
 }
 
+/* What fits a limit: batches of 8 in parts, or a refusal that says so. */
+static void plans_for_a_limit(void **state) {
+    (void)state;
+    char set[64];
+    static const char stages[] = "  - {stage: tune, train: [all], lr: 1x, epochs: 1, norm: eval}\n";
+    json_t *root = plan_of(tiny_experiment("limited", stages, ""), NULL);
+    json_int_t peak = json_integer_value(json_object_get(root, "peak_bytes"));
+    json_decref(root);
+    snprintf(set, sizeof set, "device.memory=%lld", (long long)peak * 3 / 4);
+    root = plan_of(tiny_path("limited.yaml"), set);
+    json_t *stage = json_array_get(json_object_get(root, "stages"), 0);
+    json_t *memory = json_object_get(stage, "memory");
+    json_int_t part = json_integer_value(json_object_get(memory, "images_at_once"));
+    assert_true(part >= 1 && part < 8);
+    assert_true(json_integer_value(json_object_get(root, "peak_bytes")) <= peak * 3 / 4);
+    json_decref(root);
+    struct test_process plan =
+        TEST_THAW(NULL, "plan", tiny_path("limited.yaml"), "-q", "--set", set);
+    assert_int_equal(plan.exit_code, 0);
+    assert_non_null(strstr(plan.output, "whose gradients add up: device.memory"));
+    test_process_finish(&plan);
+    plan = TEST_THAW(NULL, "plan", tiny_path("limited.yaml"), "-q", "--set", set, "--set",
+                     "train.tune.norm=train");
+    assert_int_not_equal(plan.exit_code, 0);
+    assert_non_null(strstr(plan.errors, "take their statistics from the whole batch"));
+    assert_non_null(strstr(plan.errors, "--set train.tune.batch="));
+    test_process_finish(&plan);
+}
+
 static void prints_for_people(void **state) {
     (void)state;
     struct test_process plan = TEST_THAW(NULL, "plan", tiny_path("planned.yaml"), "-q");
@@ -279,6 +308,7 @@ static void refuses_what_does_not_fit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_each_tensor),
+        cmocka_unit_test(plans_for_a_limit),
         cmocka_unit_test(prints_for_people),
         cmocka_unit_test(refuses_as_train_does),
         cmocka_unit_test(refuses_an_untrained_head),

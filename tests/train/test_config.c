@@ -64,6 +64,7 @@ static void defaults(void **state) {
     assert_null(config.class_weights);
     assert_null(config.conv_candidate);
     assert_int_equal(config.block, 0);
+    assert_true(config.memory_bytes == 0);
     assert_int_equal(config.stage_count, 1);
     const struct thaw_stage *stage = &config.stages[0];
     assert_string_equal(stage->name, "a");
@@ -90,7 +91,7 @@ static const char full[] =
     "optimizer: {type: sgd}\n"
     "schedule: cosine\n"
     "augment: [hflip]\n"
-    "device: {conv: simple, block: 8}\n"
+    "device: {conv: simple, block: 8, memory: 1.5GiB}\n"
     "loss: {label_smoothing: 0.1, class_weights: balanced}\n"
     "model:\n"
     "  graph: vgg11\n"
@@ -123,6 +124,7 @@ static void everything(void **state) {
     assert_true(config.balanced_weights);
     assert_string_equal(config.conv_candidate, "simple");
     assert_int_equal(config.block, 8);
+    assert_true(config.memory_bytes == (uint64_t)3 << 29);
     assert_int_equal(config.allow_missing->count, 1);
     assert_int_equal(config.allow_unexpected->count, 1);
     assert_int_equal(config.allow_mismatch->count, 0);
@@ -320,6 +322,11 @@ static void mistakes_of_the_whole(void **state) {
         {"metric: val.top2\n" MODEL REST STAGE, "'val.top2' (nearest: 'val.top1'"},
         {"device: {conf: x}\n" MODEL REST STAGE, "unknown key 'conf' (nearest: 'conv'"},
         {"device: {block: 32}\n" MODEL REST STAGE, "cats.yaml:1:17: "},
+        {"device: {memory: lots}\n" MODEL REST STAGE, "cats.yaml:1:18: 'memory': expected a size"},
+        {"device: {memory: 0}\n" MODEL REST STAGE, "cats.yaml:1:18: 'memory': expected a size"},
+        {"device: {memory: -2GiB}\n" MODEL REST STAGE, "cats.yaml:1:18: "},
+        {"device: {memory: 2 XiB}\n" MODEL REST STAGE, "cats.yaml:1:18: "},
+        {"device: {memory: [2GiB]}\n" MODEL REST STAGE, "cats.yaml:1:18: "},
         {"batch: 0\n" MODEL REST STAGE, "cats.yaml:1:8: "},
         {"loss: {label_smoothing: 1}\n" MODEL REST STAGE, "cats.yaml:1:25: "},
         {"loss: {class_weights: balance}\n" MODEL REST STAGE, "nearest: 'balanced'"},

@@ -154,6 +154,35 @@ static void goes_on_within_an_epoch(void **state) {
     free(values[1]);
 }
 
+/* A step whose batch goes through the network in parts is the whole step, whatever their size. */
+static void parts_make_the_step(void **state) {
+    (void)state;
+    static const char in_parts[] = "  - {train: [all], lr: 1x, epochs: 2, norm: eval}\n";
+    float *whole = NULL;
+    for (int part = 0; part < 8; part++) { /* 0: the batch of 8 */
+        size_t count = 0;
+        tiny_bench_open("parts", in_parts, "loss: {label_smoothing: 0.1}", &bench);
+        bench.config.stages[0].part = part;
+        struct run run;
+        begin(&run, NULL, bench.count - 1); /* a last batch of 3, too */
+        thaw_fit_begin_epoch(&run.fit);
+        for (int step = 0; step < run.fit.steps; step++)
+            assert_ok(thaw_fit_step(&run.fit));
+        end(&run);
+        float *values = tiny_bench_values(&bench, &count);
+        for (size_t i = 0; part && i < count; i++)
+            if (fabs((double)values[i] - (double)whole[i]) > 1e-5 + 1e-4 * fabs((double)whole[i]))
+                fail_msg("parts of %d: value %zu is %g, whole: %g", part, i, (double)values[i],
+                         (double)whole[i]);
+        if (part)
+            free(values);
+        else
+            whole = values;
+        tiny_bench_close(&bench);
+    }
+    free(whole);
+}
+
 static void evaluates_the_rows(void **state) {
     (void)state;
     const uint32_t rows[] = {0, 2, 20, 21, 22, 30, 31, 32, 33, 34, 35};
@@ -176,7 +205,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_rows_or_none_named),       cmocka_unit_test(other_rows_take_no_part),
         cmocka_unit_test(an_epoch_shows_each_row_once), cmocka_unit_test(goes_on_within_an_epoch),
-        cmocka_unit_test(evaluates_the_rows),
+        cmocka_unit_test(parts_make_the_step),          cmocka_unit_test(evaluates_the_rows),
     };
     return cmocka_run_group_tests_name("train/fit", tests, set_up, NULL);
 }
