@@ -5,6 +5,7 @@
 #include "data/augment.h"
 #include "train/feature_cache.h"
 #include "train/stage.h"
+#include "train/update.h"
 
 static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_plan *plan,
                                 struct thaw_plan_stage *s) {
@@ -20,8 +21,8 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
             param->spec->kind == THAW_PARAM_STATISTIC && graph->nodes[param->node].batch_statistics;
         size_t size_bytes = thaw_buffer_group_bytes(
             &graph->caps, thaw_filter_size(&param->spec->filter) * sizeof(float));
-        if (s->session.average.type && thaw_stage_changes(graph, param))
-            s->optimizer_bytes += size_bytes;
+        if (s->session.average.type && thaw_stage_changes(graph, param)) /* update and swap */
+            s->optimizer_bytes += size_bytes + 2 * thaw_update_table_bytes(1);
         plan->changed[i] |= param->trainable || tensor->moves;
         s->kept_bytes += plan->changed[i] ? size_bytes : 0;
         if (!param->trainable)
@@ -33,7 +34,7 @@ static thaw_status plan_tensors(const struct thaw_experiment *e, struct thaw_pla
         tensor->weight_decay = (double)thaw_optimizer_weight_decay(&s->session.optimizer);
         s->trained_tensors++;
         s->trained_values += thaw_param_count_values(param);
-        s->optimizer_bytes += size_bytes * (size_t)slots;
+        s->optimizer_bytes += size_bytes * (size_t)slots + thaw_update_table_bytes(1);
     }
     return THAW_OK;
 }

@@ -31,4 +31,10 @@ struct thaw_update_kernel {
 thaw_status thaw_update_launch(thaw_device *device, const struct thaw_update_kernel *kernel,
                                const struct thaw_update_tensor *tensors, size_t count);
 
+/* Device memory that a launch over so many tensors takes until it is done: a row for each. */
+#define THAW_UPDATE_ROW_BYTES 64
+static inline size_t thaw_update_table_bytes(size_t tensors) {
+    return tensors * THAW_UPDATE_ROW_BYTES;
+}
+
 #endif
