@@ -103,7 +103,7 @@ static void computed_as_trained(void **state) {
     /* kernels that are compiled for the first time may print warnings */
     test_expect_exit(TEST_THAW(NULL, "train",
                                tiny_experiment("device", tiny_stages,
-                                               "keep: last\ndevice: {conv: winograd, block: 4}"),
+                                               "keep: last\ndevice: {conv: winograd}"),
                                "-q"),
                      0, "");
     char *winograd = computed(run);
