@@ -14,7 +14,8 @@ struct row {
     cl_long size, at[THAW_UPDATE_BUFFERS_MAX];
     cl_float factors[THAW_UPDATE_FACTORS_MAX];
 };
-static_assert(sizeof(struct row) == THAW_UPDATE_ROW_BYTES, "the kernels' struct update_row has no padding");
+static_assert(sizeof(struct row) == THAW_UPDATE_ROW_BYTES,
+              "the kernels' struct update_row has no padding");
 
 /* Where the windows of a tensor are. */
 struct place {

@@ -101,11 +101,11 @@ static void computed_as_trained(void **state) {
     (void)state;
     const char *run = tiny_path("runs/device"), *photo = tiny_path("photos/vertical/00.png");
     /* kernels that are compiled for the first time may print warnings */
-    test_expect_exit(TEST_THAW(NULL, "train",
-                               tiny_experiment("device", tiny_stages,
-                                               "keep: last\ndevice: {conv: winograd}"),
-                               "-q"),
-                     0, "");
+    test_expect_exit(
+        TEST_THAW(NULL, "train",
+                  tiny_experiment("device", tiny_stages, "keep: last\ndevice: {conv: winograd}"),
+                  "-q"),
+        0, "");
     char *winograd = computed(run);
     json_t *root = json_loads(winograd, JSON_DISABLE_EOF_CHECK, NULL);
     /* recorded with 9 digits */
