@@ -79,8 +79,8 @@ void thaw_exec_destroy(thaw_exec **exec_pointer) {
         return;
     for (int i = 0; exec->items && i < exec->count; i++) {
         struct thaw_exec_item *item = &exec->items[i];
-        if (item->node && item->node->op && item->node->op->release)
-            item->node->op->release(&item->call);
+        if (item->node && item->node->op)
+            thaw_op_release(item->node->op, &item->call);
         thaw_buffer_destroy(&item->act);
         thaw_buffer_destroy(&item->grad);
         thaw_buffer_destroy(&item->saved);

@@ -114,8 +114,3 @@ thaw_status thaw_activation_backward(const struct thaw_op_call *call,
                        THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(&value->layout),
                        THAW_MAP_ARGS(&dy->layout), THAW_MAP_ARGS(&dx->layout));
 }
-
-void thaw_activation_release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}

@@ -42,7 +42,6 @@ thaw_status thaw_activation_forward(const struct thaw_op_call *call,
                                     const struct thaw_op_step *step);
 thaw_status thaw_activation_backward(const struct thaw_op_call *call,
                                      const struct thaw_op_step *step);
-void thaw_activation_release(struct thaw_op_call *call);
 bool thaw_activation_fusable(const void *attrs);
 float thaw_activation_parameter(const void *attrs);
 
@@ -50,8 +49,7 @@ float thaw_activation_parameter(const void *attrs);
     .attrs_size = sizeof(struct thaw_activation_attrs), .inputs_min = 1, .inputs_max = 1,          \
     .infer = thaw_activation_infer, .prepare = thaw_activation_prepare,                            \
     .forward = thaw_activation_forward, .backward = thaw_activation_backward,                      \
-    .release = thaw_activation_release, .fusable = thaw_activation_fusable,                        \
-    .activation_parameter = thaw_activation_parameter
+    .fusable = thaw_activation_fusable, .activation_parameter = thaw_activation_parameter
 
 /* The hook `onnx` of kinds that are an operator of ONNX with the same parameters. */
 thaw_status thaw_activation_onnx(struct thaw_export_call *call);

@@ -60,6 +60,5 @@ const struct thaw_op thaw_op_avgpool = {
     .prepare = prepare,
     .forward = thaw_pool_forward,
     .backward = thaw_pool_backward,
-    .release = thaw_pool_release,
     .onnx = onnx,
 };

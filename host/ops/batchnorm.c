@@ -231,11 +231,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
     return call->want_grad_in[0] ? backward_input(call, step) : THAW_OK;
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 thaw_status thaw_batchnorm_fold(thaw_device *device, const void *norm_attrs,
                                 const struct thaw_op_param norm[4],
                                 const struct thaw_filter *filter, cl_mem weight, cl_mem bias,
@@ -281,6 +276,5 @@ const struct thaw_op thaw_op_batchnorm = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

@@ -273,11 +273,6 @@ thaw_status thaw_broadcast_backward(const struct thaw_op_call *call,
     return THAW_OK;
 }
 
-void thaw_broadcast_release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 thaw_status thaw_broadcast_onnx(struct thaw_export_call *call) {
     static const char *const types[][2] = {
         {"add", "Add"}, {"sub", "Sub"}, {"mul", "Mul"}, {"div", "Div"}, {"prelu", "PRelu"}};

@@ -38,13 +38,11 @@ thaw_status thaw_broadcast_forward(const struct thaw_op_call *call,
                                    const struct thaw_op_step *step);
 thaw_status thaw_broadcast_backward(const struct thaw_op_call *call,
                                     const struct thaw_op_step *step);
-void thaw_broadcast_release(struct thaw_op_call *call);
 thaw_status thaw_broadcast_onnx(struct thaw_export_call *call);
 
 #define THAW_BROADCAST_PARTS                                                                       \
     .attrs_size = sizeof(struct thaw_broadcast_attrs), .infer = thaw_broadcast_infer,              \
     .prepare = thaw_broadcast_prepare, .forward = thaw_broadcast_forward,                          \
-    .backward = thaw_broadcast_backward, .release = thaw_broadcast_release,                        \
-    .onnx = thaw_broadcast_onnx
+    .backward = thaw_broadcast_backward, .onnx = thaw_broadcast_onnx
 
 #endif

@@ -78,11 +78,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
     return THAW_OK;
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     const char *names[THAW_OP_INPUTS_MAX];
     enum thaw_axis axis = ((const struct attrs *)call->attrs)->axis;
@@ -106,6 +101,5 @@ const struct thaw_op thaw_op_concat = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

@@ -84,21 +84,15 @@ static thaw_status prepare(struct thaw_op_call *call) {
 
 static thaw_status onnx(struct thaw_export_call *call) {
     const struct thaw_conv_attrs *a = call->attrs;
-    int before[2], after[2];
+    int pad[4]; /* [top, left, bottom, right] */
     for (int axis = 0; axis < 2; axis++) {
         int in = axis ? call->in[0].w : call->in[0].h,
             reach = (a->kernel[axis] - 1) * a->dilation[axis] + 1;
-        int out = out_size(a, axis, in, &before[axis]);
-        int needed = (out - 1) * a->stride[axis] + reach - in - before[axis];
-        after[axis] = a->same ? (needed > 0 ? needed : 0) : a->pad[axis + 2];
+        int out = out_size(a, axis, in, &pad[axis]);
+        int needed = (out - 1) * a->stride[axis] + reach - in - pad[axis];
+        pad[axis + 2] = a->same ? (needed > 0 ? needed : 0) : a->pad[axis + 2];
     }
-    const char *bias = call->param_count > 1 ? thaw_export_param(call, 1) : NULL;
-    THAW_EXPORT_NODE(call, "Conv", thaw_export_maps(call, 0), thaw_export_param(call, 0), bias);
-    THAW_EXPORT_INTS(call, "kernel_shape", a->kernel[0], a->kernel[1]);
-    THAW_EXPORT_INTS(call, "strides", a->stride[0], a->stride[1]);
-    THAW_EXPORT_INTS(call, "dilations", a->dilation[0], a->dilation[1]);
-    THAW_EXPORT_INTS(call, "pads", before[0], before[1], after[0], after[1]);
-    thaw_export_int(call, "group", a->groups ? a->groups : call->in[0].c);
+    thaw_conv_op_onnx(call, "Conv", a, pad);
     return THAW_OK;
 }
 

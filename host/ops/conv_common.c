@@ -246,10 +246,8 @@ thaw_status thaw_conv_op_backward(const struct thaw_op_call *call,
 
 void thaw_conv_op_release(struct thaw_op_call *call) {
     struct state *state = call->state;
-    for (int i = 0; state && i < THAW_CONV_DIRECTION_COUNT; i++)
+    for (int i = 0; i < THAW_CONV_DIRECTION_COUNT; i++)
         thaw_conv_destroy(&state->directions[i]);
-    free(state);
-    call->state = NULL;
 }
 
 bool thaw_conv_op_problem(const struct thaw_op_call *call, enum thaw_conv_direction direction,
@@ -259,4 +257,15 @@ bool thaw_conv_op_problem(const struct thaw_op_call *call, enum thaw_conv_direct
         return false;
     *ret_problem = *thaw_conv_get_problem(state->directions[direction]);
     return true;
+}
+
+void thaw_conv_op_onnx(struct thaw_export_call *call, const char *type,
+                       const struct thaw_conv_attrs *attrs, const int pad[4]) {
+    const char *bias = call->param_count > 1 ? thaw_export_param(call, 1) : NULL;
+    THAW_EXPORT_NODE(call, type, thaw_export_maps(call, 0), thaw_export_param(call, 0), bias);
+    THAW_EXPORT_INTS(call, "kernel_shape", attrs->kernel[0], attrs->kernel[1]);
+    THAW_EXPORT_INTS(call, "strides", attrs->stride[0], attrs->stride[1]);
+    THAW_EXPORT_INTS(call, "dilations", attrs->dilation[0], attrs->dilation[1]);
+    THAW_EXPORT_INTS(call, "pads", pad[0], pad[1], pad[2], pad[3]);
+    thaw_export_int(call, "group", attrs->groups ? attrs->groups : call->in[0].c);
 }

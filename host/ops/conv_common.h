@@ -3,6 +3,7 @@
 #ifndef THAW_OPS_CONV_COMMON_H
 #define THAW_OPS_CONV_COMMON_H
 
+#include "ops/export.h"
 #include "ops/op.h"
 
 #define THAW_CONV_EXTENT_MAX 65535 /* of kernels, strides, paddings and maps */
@@ -43,5 +44,10 @@ thaw_status thaw_conv_op_backward(const struct thaw_op_call *call, const struct 
 void thaw_conv_op_release(struct thaw_op_call *call);
 bool thaw_conv_op_problem(const struct thaw_op_call *call, enum thaw_conv_direction direction,
                           struct thaw_conv_problem *ret_problem);
+
+/* ONNX's Conv or ConvTranspose with its weights and attributes; `pad` as thaw_op_parse_pads orders
+ * it. */
+void thaw_conv_op_onnx(struct thaw_export_call *call, const char *type,
+                       const struct thaw_conv_attrs *attrs, const int pad[4]);
 
 #endif

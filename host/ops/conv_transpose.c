@@ -95,16 +95,8 @@ static thaw_status prepare(struct thaw_op_call *call) {
 
 static thaw_status onnx(struct thaw_export_call *call) {
     const struct attrs *attrs = call->attrs;
-    const struct thaw_conv_attrs *a = &attrs->conv;
-    const char *bias = call->param_count > 1 ? thaw_export_param(call, 1) : NULL;
-    THAW_EXPORT_NODE(call, "ConvTranspose", thaw_export_maps(call, 0), thaw_export_param(call, 0),
-                     bias);
-    THAW_EXPORT_INTS(call, "kernel_shape", a->kernel[0], a->kernel[1]);
-    THAW_EXPORT_INTS(call, "strides", a->stride[0], a->stride[1]);
-    THAW_EXPORT_INTS(call, "dilations", a->dilation[0], a->dilation[1]);
-    THAW_EXPORT_INTS(call, "pads", a->pad[0], a->pad[1], a->pad[2], a->pad[3]);
+    thaw_conv_op_onnx(call, "ConvTranspose", &attrs->conv, attrs->conv.pad);
     THAW_EXPORT_INTS(call, "output_padding", attrs->output_pad[0], attrs->output_pad[1]);
-    thaw_export_int(call, "group", a->groups ? a->groups : call->in[0].c);
     return THAW_OK;
 }
 

@@ -83,11 +83,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
     return apply(call, &call->grad_out, &call->grad_in[0], call->accumulate_in[0], step);
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     const struct attrs *attrs = call->attrs;
     call->flat = call->flat_inputs[0];
@@ -107,6 +102,5 @@ const struct thaw_op thaw_op_dropout = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

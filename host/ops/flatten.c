@@ -43,6 +43,5 @@ const struct thaw_op thaw_op_flatten = {
     .prepare = prepare,
     .forward = thaw_rearrange_forward,
     .backward = thaw_rearrange_backward,
-    .release = thaw_rearrange_release,
     .onnx = onnx,
 };

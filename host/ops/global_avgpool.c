@@ -72,11 +72,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
                        THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     THAW_EXPORT_NODE(call, "GlobalAveragePool", thaw_export_maps(call, 0));
     return THAW_OK;
@@ -92,6 +87,5 @@ const struct thaw_op thaw_op_global_avgpool = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

@@ -132,11 +132,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
     return call->want_grad_in[1] ? multiply(call, BACKWARD_B, step->batch) : THAW_OK;
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     THAW_EXPORT_NODE(call, "MatMul", thaw_export_maps(call, 0), thaw_export_maps(call, 1));
     return THAW_OK;
@@ -152,6 +147,5 @@ const struct thaw_op thaw_op_matmul = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

@@ -51,6 +51,5 @@ const struct thaw_op thaw_op_maxpool = {
     .prepare = prepare,
     .forward = thaw_pool_forward,
     .backward = thaw_pool_backward,
-    .release = thaw_pool_release,
     .onnx = onnx,
 };

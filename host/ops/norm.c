@@ -326,8 +326,3 @@ thaw_status thaw_norm_backward(const struct thaw_op_call *call, const struct tha
         THAW_TRY(input_gradient(call, step->batch));
     return params ? combine(call, step->batch) : THAW_OK;
 }
-
-void thaw_norm_release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}

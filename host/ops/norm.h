@@ -26,11 +26,10 @@ thaw_status thaw_norm_infer(const void *attrs, const struct thaw_layout *in, int
 thaw_status thaw_norm_prepare(struct thaw_op_call *call);
 thaw_status thaw_norm_forward(const struct thaw_op_call *call, const struct thaw_op_step *step);
 thaw_status thaw_norm_backward(const struct thaw_op_call *call, const struct thaw_op_step *step);
-void thaw_norm_release(struct thaw_op_call *call);
 
 #define THAW_NORM_PARTS                                                                            \
     .attrs_size = sizeof(struct thaw_norm_attrs), .inputs_min = 1, .inputs_max = 1,                \
     .infer = thaw_norm_infer, .prepare = thaw_norm_prepare, .forward = thaw_norm_forward,          \
-    .backward = thaw_norm_backward, .release = thaw_norm_release
+    .backward = thaw_norm_backward
 
 #endif

@@ -115,7 +115,7 @@ struct thaw_op_call {
 
     size_t workspace_bytes; /* set by prepare */
     size_t table_bytes;     /* likewise: of buffers that prepare has created, freed by release */
-    void *state;            /* the op's own: allocated by prepare, freed by release */
+    void *state;            /* the op's own: allocated by prepare, freed by thaw_op_release */
 };
 
 struct thaw_export_call;
@@ -141,7 +141,8 @@ struct thaw_op {
     thaw_status (*prepare)(struct thaw_op_call *call);
     thaw_status (*forward)(const struct thaw_op_call *call, const struct thaw_op_step *step);
     thaw_status (*backward)(const struct thaw_op_call *call, const struct thaw_op_step *step);
-    void (*release)(struct thaw_op_call *call); /* NULL: nothing to free; accepts state == NULL */
+    /* Frees what the state owns, but not the state itself; NULL: nothing. */
+    void (*release)(struct thaw_op_call *call);
     /* For activation ops: whether `activation` is all that attrs say (NULL: yes), and its parameter
      * (slope) in them (NULL: 0). */
     bool (*fusable)(const void *attrs);
@@ -156,6 +157,8 @@ struct thaw_op {
 
 extern const struct thaw_op *const thaw_ops[];
 extern const size_t thaw_op_count;
+/* Ends what prepare has begun, also when it failed: call->state is freed, then NULL. */
+void thaw_op_release(const struct thaw_op *op, struct thaw_op_call *call);
 /* NULL when there is no such type. */
 const struct thaw_op *thaw_op_find(const char *type);
 

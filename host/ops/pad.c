@@ -141,11 +141,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
                          add ? THAW_COPY_ADD : THAW_COPY_CLEAR, step->batch);
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     const struct attrs *a = call->attrs;
     static const char *const modes[MODE_COUNT] = {"constant", "reflect", "edge"};
@@ -172,6 +167,5 @@ const struct thaw_op thaw_op_pad = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

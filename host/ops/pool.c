@@ -144,11 +144,6 @@ thaw_status thaw_pool_backward(const struct thaw_op_call *call, const struct tha
                   call->accumulate_in[0]);
 }
 
-void thaw_pool_release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 /* Runtimes disagree on ceil_mode, so a window that reaches past the padding gets more padding
  * instead. The average does not count that part: then the declared padding becomes a node of its
  * own. */

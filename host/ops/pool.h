@@ -31,7 +31,6 @@ thaw_status thaw_pool_prepare(struct thaw_op_call *call, const char *name,
                               struct thaw_defines *defines, bool uses_saved);
 thaw_status thaw_pool_forward(const struct thaw_op_call *call, const struct thaw_op_step *step);
 thaw_status thaw_pool_backward(const struct thaw_op_call *call, const struct thaw_op_step *step);
-void thaw_pool_release(struct thaw_op_call *call);
 /* Adds the ONNX operator `type` for this window; count_pad: the average counts the padding. */
 void thaw_pool_onnx(struct thaw_export_call *call, const struct thaw_pool_window *window,
                     const char *type, bool count_pad);

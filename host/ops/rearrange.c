@@ -149,11 +149,6 @@ thaw_status thaw_rearrange_backward(const struct thaw_op_call *call,
                call->accumulate_in[0], step->batch);
 }
 
-void thaw_rearrange_release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 /* ---- the op --------------------------------------------------------------------------------- */
 
 struct attrs {
@@ -296,6 +291,5 @@ const struct thaw_op thaw_op_rearrange = {
     .prepare = prepare,
     .forward = thaw_rearrange_forward,
     .backward = thaw_rearrange_backward,
-    .release = thaw_rearrange_release,
     .onnx = onnx,
 };

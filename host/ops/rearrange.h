@@ -25,6 +25,5 @@ thaw_status thaw_rearrange_forward(const struct thaw_op_call *call,
                                    const struct thaw_op_step *step);
 thaw_status thaw_rearrange_backward(const struct thaw_op_call *call,
                                     const struct thaw_op_step *step);
-void thaw_rearrange_release(struct thaw_op_call *call);
 
 #endif

@@ -95,11 +95,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
                        THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     const struct attrs *attrs = call->attrs;
     int64_t axes[THAW_AXIS_COUNT];
@@ -123,6 +118,5 @@ const struct thaw_op thaw_op_reduce_mean = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

@@ -1,4 +1,5 @@
 /* All ops, from the list `ops` of meson.build. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "ops/op.h"
@@ -14,6 +15,13 @@ const struct thaw_op *const thaw_ops[] = {
 #undef X
 
 const size_t thaw_op_count = sizeof thaw_ops / sizeof *thaw_ops;
+
+void thaw_op_release(const struct thaw_op *op, struct thaw_op_call *call) {
+    if (op->release && call->state)
+        op->release(call);
+    free(call->state);
+    call->state = NULL;
+}
 
 const struct thaw_op *thaw_op_find(const char *type) {
     for (size_t i = 0; i < thaw_op_count; i++)

@@ -374,12 +374,8 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
 
 static void release(struct thaw_op_call *call) {
     struct state *state = call->state;
-    if (state) {
-        tables_finish(&state->forward);
-        tables_finish(&state->backward);
-    }
-    free(state);
-    call->state = NULL;
+    tables_finish(&state->forward);
+    tables_finish(&state->backward);
 }
 
 /* A scale that leads to `out` pixels: sizes would need the batch, which a file does not know. */

@@ -131,11 +131,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
                          add ? THAW_COPY_ADD : THAW_COPY_OVER, step->batch);
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 static thaw_status onnx(struct thaw_export_call *call) {
     struct thaw_copy_axis box[THAW_AXIS_COUNT];
     int64_t begins[THAW_AXIS_COUNT], ends[THAW_AXIS_COUNT], steps[THAW_AXIS_COUNT];
@@ -165,6 +160,5 @@ const struct thaw_op thaw_op_slice = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
     .onnx = onnx,
 };

@@ -125,11 +125,6 @@ thaw_status thaw_softmax_backward(const struct thaw_op_call *call,
                        step_arg(call, dx));
 }
 
-void thaw_softmax_release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 thaw_status thaw_softmax_onnx(struct thaw_export_call *call) {
     const struct thaw_softmax_attrs *attrs = call->attrs;
     const char *type = attrs->log ? "LogSoftmax" : "Softmax";

@@ -25,12 +25,11 @@ thaw_status thaw_softmax_infer(const void *attrs, const struct thaw_layout *in, 
 thaw_status thaw_softmax_prepare(struct thaw_op_call *call);
 thaw_status thaw_softmax_forward(const struct thaw_op_call *call, const struct thaw_op_step *step);
 thaw_status thaw_softmax_backward(const struct thaw_op_call *call, const struct thaw_op_step *step);
-void thaw_softmax_release(struct thaw_op_call *call);
 thaw_status thaw_softmax_onnx(struct thaw_export_call *call);
 
 #define THAW_SOFTMAX_PARTS                                                                         \
     .attrs_size = sizeof(struct thaw_softmax_attrs), .inputs_min = 1, .inputs_max = 1,             \
     .infer = thaw_softmax_infer, .prepare = thaw_softmax_prepare, .forward = thaw_softmax_forward, \
-    .backward = thaw_softmax_backward, .release = thaw_softmax_release, .onnx = thaw_softmax_onnx
+    .backward = thaw_softmax_backward, .onnx = thaw_softmax_onnx
 
 #endif

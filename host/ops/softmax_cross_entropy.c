@@ -85,11 +85,6 @@ static thaw_status backward(const struct thaw_op_call *call, const struct thaw_o
                        THAW_MAP_ARGS(&call->in[1].layout), THAW_MAP_ARGS(&call->grad_in[0].layout));
 }
 
-static void release(struct thaw_op_call *call) {
-    free(call->state);
-    call->state = NULL;
-}
-
 const struct thaw_op thaw_op_softmax_cross_entropy = {
     .type = "softmax_cross_entropy",
     .summary = "the loss of a classifier",
@@ -100,5 +95,4 @@ const struct thaw_op thaw_op_softmax_cross_entropy = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .release = release,
 };

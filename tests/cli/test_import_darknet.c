@@ -44,25 +44,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-/* Trains two stages on the tiny photos from the imported pair `name`. */
-static void expect_trains(const char *name) {
-    char experiment[512], run[64];
-    snprintf(run, sizeof run, "run-%s", name);
-    snprintf(experiment, sizeof experiment,
-             "name: %s\noutput: %s\nmodel: {graph: %s.yaml, weights: %s.safetensors}\nbatch: 8\n"
-             "data: {format: folder, root: photos, val: 0.25}\ntrain:\n"
-             "  - {stage: warmup, train: [head], lr: 1x, epochs: 2, cache: true}\n"
-             "  - {stage: tune, train: ['last:1', head], lr: 1x, epochs: 2, norm: train}\n",
-             run, tiny_path("runs"), tiny_path(name), tiny_path(name));
-    snprintf(run, sizeof run, "run-%s.yaml", name);
-    tiny_write(run, experiment);
-    struct test_process train = TEST_THAW(NULL, "train", tiny_path(run));
-    if (train.exit_code)
-        fail_msg("train: %s", train.errors);
-    assert_non_null(strstr(train.output, "kept: stage"));
-    test_process_finish(&train);
-}
-
 static void a_classifier_is_a_model(void **state) {
     (void)state;
     struct test_process import = TEST_THAW(NULL, "import", tiny_path("classifier.cfg"), "--weights",
@@ -76,7 +57,7 @@ static void a_classifier_is_a_model(void **state) {
     assert_true(thaw_path_exists(tiny_path("net.yaml")));
     assert_true(thaw_path_exists(tiny_path("net.safetensors")));
     test_process_finish(&import);
-    expect_trains("net");
+    tiny_trains_imported("net", "'last:1', head");
 }
 
 static void below_a_detection_head_is_one_too(void **state) {
@@ -99,7 +80,7 @@ static void below_a_detection_head_is_one_too(void **state) {
     assert_int_equal(json_array_size(json_object_get(root, "notes")), 1);
     json_decref(root);
     test_process_finish(&import);
-    expect_trains("body");
+    tiny_trains_imported("body", "'last:1', head");
 }
 
 static void a_cfg_alone_is_a_model_without_weights(void **state) {

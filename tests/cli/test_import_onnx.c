@@ -16,24 +16,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-/* Trains the new head and the last stages on the tiny photos from the imported pair `name`. */
-static void expect_trains(const char *name, const char *patterns) {
-    char experiment[600], file[64];
-    snprintf(experiment, sizeof experiment,
-             "name: run-%s\noutput: %s\nmodel: {graph: %s.yaml, weights: %s.safetensors}\n"
-             "batch: 8\ndata: {format: folder, root: photos, val: 0.25}\ntrain:\n"
-             "  - {stage: warmup, train: [head], lr: 1x, epochs: 2, cache: true}\n"
-             "  - {stage: tune, train: [%s], lr: 0.1x, epochs: 2, norm: train}\n",
-             name, tiny_path("runs"), tiny_path(name), tiny_path(name), patterns);
-    snprintf(file, sizeof file, "run-%s.yaml", name);
-    tiny_write(file, experiment);
-    struct test_process train = TEST_THAW(NULL, "train", tiny_path(file));
-    if (train.exit_code)
-        fail_msg("train: %s", train.errors);
-    assert_non_null(strstr(train.output, "kept: stage"));
-    test_process_finish(&train);
-}
-
 static void keras_becomes_a_model_to_train(void **state) {
     (void)state;
     struct test_process import = TEST_THAW(NULL, "import", FOLDER "keras.onnx", "-o",
@@ -45,7 +27,7 @@ static void keras_becomes_a_model_to_train(void **state) {
     assert_non_null(strstr(import.output, "keras.safetensors: "));
     assert_non_null(strstr(import.output, "keras.yaml: in an experiment, model: {graph: "));
     test_process_finish(&import);
-    expect_trains("keras", "'last:2', head");
+    tiny_trains_imported("keras", "'last:2', head");
 }
 
 static void pytorch_too(void **state) {
@@ -62,7 +44,7 @@ static void pytorch_too(void **state) {
     assert_int_equal(json_array_size(json_object_get(root, "notes")), 1);
     json_decref(root);
     test_process_finish(&import);
-    expect_trains("residual", "all");
+    tiny_trains_imported("residual", "all");
 }
 
 static void wrong_words(void **state) {

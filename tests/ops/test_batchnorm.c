@@ -140,7 +140,7 @@ static void test_one_value(void **state) {
     assert_ok(op->prepare(&call));
     struct thaw_op_step step = {.batch = 1};
     assert_fails(op->forward(&call, &step), THAW_ERROR_RUNTIME, "more than one value per channel");
-    op->release(&call);
+    thaw_op_release(op, &call);
 }
 
 /* Folded weights and bias against the formula, with and without the convolution's own bias. */

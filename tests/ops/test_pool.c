@@ -201,7 +201,7 @@ static void test_ties(void **state) {
     assert_ok(thaw_buffer_read(device, call.grad_in[0].buffer, 0, dx, sizeof dx));
     assert_true(y[0] == 3 && isnan(y[1]));
     assert_memory_equal(dx, expected, sizeof dx);
-    op->release(&call);
+    thaw_op_release(op, &call);
     thaw_buffer_destroy(&call.in[0].buffer);
     thaw_buffer_destroy(&call.out.buffer);
     thaw_buffer_destroy(&call.grad_in[0].buffer);

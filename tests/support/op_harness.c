@@ -363,7 +363,7 @@ static void finish(struct run *run) {
     free(read_guarded(run->device, call->saved, run->spec.saved_bytes / sizeof(float), "saved"));
     free(read_guarded(run->device, call->workspace, call->workspace_bytes / sizeof(float),
                       "workspace"));
-    run->op->release(call);
+    thaw_op_release(run->op, call);
     if (run->forward_in_place)
         call->out.buffer = NULL;
     if (run->backward_in_place)

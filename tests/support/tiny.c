@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/rng.h"
 #include "io/weights.h"
+#include "support/process.h"
 #include "support/support.h"
 
 static const char model_text[] =
@@ -89,6 +90,23 @@ const char *tiny_experiment(const char *name, const char *stages, const char *mo
     snprintf(file, sizeof file, "%s.yaml", name);
     tiny_write(file, text);
     return tiny_path(file);
+}
+
+void tiny_trains_imported(const char *name, const char *patterns) {
+    char experiment[600], file[64];
+    snprintf(experiment, sizeof experiment,
+             "name: run-%s\noutput: %s\nmodel: {graph: %s.yaml, weights: %s.safetensors}\n"
+             "batch: 8\ndata: {format: folder, root: photos, val: 0.25}\ntrain:\n"
+             "  - {stage: warmup, train: [head], lr: 1x, epochs: 2, cache: true}\n"
+             "  - {stage: tune, train: [%s], lr: 0.1x, epochs: 2, norm: train}\n",
+             name, tiny_path("runs"), tiny_path(name), tiny_path(name), patterns);
+    snprintf(file, sizeof file, "run-%s.yaml", name);
+    tiny_write(file, experiment);
+    struct test_process train = TEST_THAW(NULL, "train", tiny_path(file));
+    if (train.exit_code)
+        fail_msg("train: %s", train.errors);
+    assert_non_null(strstr(train.output, "kept: stage"));
+    test_process_finish(&train);
 }
 
 void tiny_same_tensors(const char *a_path, const char *b_path) {

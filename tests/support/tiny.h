@@ -18,6 +18,10 @@ void tiny_write(const char *name, const char *text);
 /* Writes the experiment <name>.yaml with these stages and more top-level YAML; returns its path. */
 const char *tiny_experiment(const char *name, const char *stages, const char *more);
 
+/* Runs `thaw train` on the pictures from an imported network, <name>.yaml and <name>.safetensors in
+ * test_directory(): the head, then what `patterns` say; fails if it does. */
+void tiny_trains_imported(const char *name, const char *patterns);
+
 /* Two weights files have the same tensors to the bit; else fails with the first that differs. */
 void tiny_same_tensors(const char *a_path, const char *b_path);
 
