@@ -55,6 +55,12 @@ int thaw_auto_judge(enum thaw_auto_rule rule, enum thaw_metric metric, const dou
 
 /* ---- the pilots ----------------------------------------------------------------------------- */
 
+/* What training the first layers costs is not spent on more folds when the first one shows no use
+ * in it: those pilots start at the image, and cost more than all others together. */
+enum giving_up { KEPT, UNTRIED, HALFWAY, AFTER_FOLD };
+
+static const char *const giving_up_names[] = {NULL, "untried", "halfway", "first fold"};
+
 /* Everything about one choice. */
 struct work {
     const struct thaw_pilot_options *o;
@@ -67,7 +73,8 @@ struct work {
     struct thaw_auto_candidate *candidates; /* those that are tried */
     struct thaw_stage *stages;              /* with each of them in place of `auto` */
     size_t count;
-    bool *given_up;                    /* after the first fold */
+    size_t running;                    /* the number of the one that runs */
+    enum giving_up *given_up;          /* of each, in the first fold */
     struct thaw_pilot_result *results; /* [fold][candidate] */
     double *norms;                     /* NULL: not measured */
     struct thaw_pilot_time started;
@@ -130,16 +137,56 @@ static double value_of(const struct work *w, size_t fold, size_t c) {
     return w->results[fold * w->count + c].values[w->a->metric];
 }
 
-/* What trains the first layers and was not better than everything smaller. */
-static void give_up(struct work *w) {
-    bool any_cached = false;
-    for (size_t c = 0; c < w->count; c++) {
-        any_cached |= w->results[c].cached;
-        for (size_t smaller = 0; smaller < c && any_cached && !w->results[c].cached; smaller++)
-            w->given_up[c] |=
-                !thaw_metric_better(w->a->metric, value_of(w, 0, c), value_of(w, 0, smaller)) &&
-                !w->results[smaller].diverged;
-    }
+/* Whether values of the first fold are better than those of every smaller candidate; those that
+ * diverged don't count. */
+static bool beats_smaller(const struct work *w, size_t c, bool halfway) {
+    enum thaw_metric m = w->a->metric;
+    const struct thaw_pilot_result *own = &w->results[c];
+    for (const struct thaw_pilot_result *r = w->results; r < own; r++)
+        if (r->ran && !r->diverged && !r->stopped &&
+            !thaw_metric_better(m, halfway ? own->halfway[m] : own->values[m],
+                                halfway ? r->halfway[m] : r->values[m]))
+            return false;
+    return true;
+}
+
+/* Whether training all layers may pay: of the candidates that the caches serve the deepest was the
+ * best. */
+static bool depth_still_pays(const struct work *w, size_t c) {
+    size_t deepest = c;
+    for (size_t i = 0; i < c; i++)
+        if (w->results[i].cached)
+            deepest = i;
+    return deepest == c || beats_smaller(w, deepest, false);
+}
+
+/* Of pilots that start at the image where others don't; elsewhere all cost about the same. */
+static bool is_costly(const struct work *w, const struct thaw_pilot_result *result) {
+    return w->results[0].cached && !result->cached;
+}
+
+static bool goes_on(void *user, const struct thaw_pilot_result *result) {
+    struct work *w = user;
+    w->results[w->running] = *result;
+    return !is_costly(w, result) || beats_smaller(w, w->running, true);
+}
+
+static thaw_status run_pilot(struct work *w, size_t fold, size_t c) {
+    struct thaw_pilot_result *result = &w->results[fold * w->count + c];
+    snprintf(w->pilots.label, sizeof w->pilots.label, "%s: pilot of depth %s, fold %zu of %d",
+             w->stage->name, w->candidates[c].name, fold + 1, w->a->folds);
+    w->running = c;
+    w->pilots.goes_on = fold ? NULL : goes_on;
+    w->pilots.goes_on_user = w;
+    THAW_TRY(thaw_pilot_run(&w->pilots, &w->stages[c], w->folds.train[fold],
+                            w->folds.train_count[fold], w->folds.val[fold],
+                            w->folds.val_count[fold], result));
+    w->spent = budget_spent(w);
+    if (!fold && is_costly(w, result))
+        w->given_up[c] = result->stopped               ? HALFWAY
+                         : !beats_smaller(w, c, false) ? AFTER_FOLD
+                                                       : KEPT;
+    return THAW_OK;
 }
 
 static thaw_status run_fold(struct work *w, size_t fold) {
@@ -148,24 +195,17 @@ static thaw_status run_fold(struct work *w, size_t fold) {
              w->a->folds);
     THAW_TRY(thaw_rewarm_run(&w->rewarm, w->folds.train[fold], w->folds.train_count[fold], label));
     for (size_t c = 0; c < w->count && !w->spent; c++) {
-        if (w->given_up[c])
-            continue;
-        snprintf(w->pilots.label, sizeof w->pilots.label, "%s: pilot of depth %s, fold %zu of %d",
-                 w->stage->name, w->candidates[c].name, fold + 1, w->a->folds);
-        THAW_TRY(thaw_pilot_run(&w->pilots, &w->stages[c], w->folds.train[fold],
-                                w->folds.train_count[fold], w->folds.val[fold],
-                                w->folds.val_count[fold], &w->results[fold * w->count + c]));
-        w->spent = budget_spent(w);
+        if (!fold && !strcmp(w->candidates[c].name, "all") && !depth_still_pays(w, c))
+            w->given_up[c] = UNTRIED;
+        if (!w->given_up[c])
+            THAW_TRY(run_pilot(w, fold, c));
     }
     return THAW_OK;
 }
 
 static thaw_status run_pilots(struct work *w) {
-    for (int fold = 0; fold < w->a->folds && !w->spent; fold++) {
+    for (int fold = 0; fold < w->a->folds && !w->spent; fold++)
         THAW_TRY(run_fold(w, (size_t)fold));
-        if (!fold && !w->spent)
-            give_up(w);
-    }
     return THAW_OK;
 }
 
@@ -186,9 +226,9 @@ static json_t *candidate_json(const struct work *w, size_t c, int counted,
         diverged += r->diverged;
     }
     bool usable = score && score->usable;
-    return json_pack("{s:s, s:s?, s:o, s:i, s:b, s:i, s:o, s:o, s:o, s:i, s:f, s:f}", "depth",
+    return json_pack("{s:s, s:s?, s:o, s:i, s:s?, s:i, s:o, s:o, s:o, s:i, s:f, s:f}", "depth",
                      w->candidates[c].name, "train", w->candidates[c].pattern, "folds", folds,
-                     "diverged", diverged, "given_up", (int)w->given_up[c], "counted",
+                     "diverged", diverged, "given_up", giving_up_names[w->given_up[c]], "counted",
                      score ? counted : 0, "mean", usable ? json_real(score->mean) : json_null(),
                      "difference", usable ? json_real(score->difference) : json_null(),
                      "standard_error",
@@ -320,6 +360,16 @@ static void append_number(struct thaw_text *text, const json_t *object, const ch
     thaw_text_append(text, "%*s", width, number);
 }
 
+static void append_giving_up(const json_t *candidate, const char *when, struct thaw_text *text) {
+    if (!strcmp(when, giving_up_names[UNTRIED]))
+        thaw_text_append(text, "  not tried: more depth was no better in the first fold");
+    else if (!strcmp(when, giving_up_names[HALFWAY]))
+        thaw_text_append(text, "  given up halfway in the first fold: a smaller depth was as good");
+    else
+        thaw_text_append(text, "  given up: %.4f in the first fold, a smaller depth was as good",
+                         json_number_value(json_array_get(json_object_get(candidate, "folds"), 0)));
+}
+
 static void append_candidate(const json_t *candidate, const char *chosen, struct thaw_text *text) {
     const char *name = json_string_value(json_object_get(candidate, "depth"));
     json_int_t counted = json_integer_value(json_object_get(candidate, "counted"));
@@ -331,10 +381,9 @@ static void append_candidate(const json_t *candidate, const char *chosen, struct
     append_number(text, candidate, "cpu_s", "%.1f s", 12);
     thaw_text_append(text, "%s%s", !strcmp(name, chosen) ? "  <- chosen" : "",
                      diverged ? "  diverged" : "");
-    const json_t *first = json_array_get(json_object_get(candidate, "folds"), 0);
-    if (json_is_true(json_object_get(candidate, "given_up")) && json_is_number(first))
-        thaw_text_append(text, "  given up: %.4f in the first fold, a smaller depth was as good",
-                         json_number_value(first));
+    const char *given_up = json_string_value(json_object_get(candidate, "given_up"));
+    if (given_up)
+        append_giving_up(candidate, given_up, text);
     else if (!counted)
         thaw_text_append(text, "  skipped: no time left");
 }

@@ -16,8 +16,13 @@
  *
  * Folds are outermost and candidates run from what trains least on, so that when the budget is
  * spent whole folds remain: only folds that every candidate (but those given up) has finished
- * count. If not even the
- * first has been finished, the candidates that were measured in it are compared.
+ * count. If not even the first has been finished, the candidates that were measured in it are
+ * compared.
+ *
+ * `first` and `all` start at the image, where the others start from cached features, and a pilot of
+ * theirs costs more than all folds of another depth. So the first fold decides whether they have
+ * more: `all` is not tried where the deepest of the others was not the best of them, and both are
+ * given up that are no better than everything smaller, after half of their epochs or after all.
  *
  * A run stores the result as auto.json and in its checkpoints:
  *
@@ -27,11 +32,12 @@
  *      "cached_at": "blocks.4.0" or null, "views": 2,  where the pilots' features were cut
  *      "budget_spent": false, "cpu_s": 91.2, "wall_s": 60.1,   with gradients and caches
  *      "gradients": [{"part": "stem", "relative_norm": 0.013}, ...] or null,  the last: "head"
- *      "candidates": [{"depth": "0", "train": null, "folds": [0.81, 0.79, null],  null: not run,
- *                      or not finite; "diverged": 0, "given_up": false, "counted": 2 (0: not
- * compared), "mean": 0.8 or null, "difference": -0.01 or null (of the mean to the best; negative:
- * worse, whatever the metric), "standard_error": 0.004 or null, "steps": 123, "cpu_s": 7.5,
- * "wall_s": 4.1}, ...]}}}
+ *      "candidates": [{
+ *         "depth": "0", "train": null, "folds": [0.81, 0.79, null],   null: not run, or not finite
+ *         "diverged": 0, "given_up": null, "untried", "halfway" or "first fold",
+ *         "counted": 2 (0: not compared), "mean": 0.8 or null,
+ *         "difference": -0.01 or null,   of the mean to the best; negative: worse, for any metric
+ *         "standard_error": 0.004 or null, "steps": 123, "cpu_s": 7.5, "wall_s": 4.1}, ...]}}}
  */
 #ifndef THAW_TRAIN_AUTO_H
 #define THAW_TRAIN_AUTO_H

@@ -184,37 +184,54 @@ static struct feeds make_feeds(const struct thaw_pilots *p, int start) {
     return feeds;
 }
 
-static thaw_status run_epochs(const struct thaw_pilots *p, struct thaw_fit *fit,
-                              struct thaw_pilot_result *result) {
-    struct thaw_train_state *state = fit->o.state;
-    size_t total = (size_t)p->o.epochs * (size_t)fit->steps;
-    while (state->epoch < p->o.epochs) {
-        thaw_fit_begin_epoch(fit);
-        while (state->step < fit->steps) {
-            THAW_TRY(p->o.poll(p->o.user, p->label, (size_t)state->stage_steps, total));
-            THAW_TRY(thaw_fit_step(fit));
-        }
-        result->train_loss = thaw_fit_loss(fit);
-        thaw_fit_end_epoch(fit);
-    }
-    return THAW_OK;
-}
-
 static thaw_status on_evaluated(void *user, size_t done, size_t total) {
     const struct thaw_pilots *p = user;
     return p->o.poll(p->o.user, p->label, done, total);
+}
+
+static thaw_status judge(struct thaw_pilots *p, struct thaw_fit *fit, double *ret_values) {
+    THAW_TRY(thaw_fit_evaluate(fit, on_evaluated, p, &p->metrics));
+    for (int m = 0; m < THAW_METRIC_COUNT; m++)
+        ret_values[m] = thaw_metrics_value(&p->metrics, (enum thaw_metric)m);
+    return THAW_OK;
+}
+
+static thaw_status run_epoch(const struct thaw_pilots *p, struct thaw_fit *fit,
+                             struct thaw_pilot_result *result) {
+    struct thaw_train_state *state = fit->o.state;
+    size_t total = (size_t)p->o.epochs * (size_t)fit->steps;
+    thaw_fit_begin_epoch(fit);
+    while (state->step < fit->steps) {
+        THAW_TRY(p->o.poll(p->o.user, p->label, (size_t)state->stage_steps, total));
+        THAW_TRY(thaw_fit_step(fit));
+    }
+    result->train_loss = thaw_fit_loss(fit);
+    thaw_fit_end_epoch(fit);
+    return THAW_OK;
+}
+
+static thaw_status run_epochs(struct thaw_pilots *p, struct thaw_fit *fit,
+                              struct thaw_pilot_result *result) {
+    struct thaw_train_state *state = fit->o.state;
+    while (state->epoch < p->o.epochs && !result->stopped) {
+        THAW_TRY(run_epoch(p, fit, result));
+        if (!p->goes_on || state->epoch != p->o.epochs / 2)
+            continue;
+        THAW_TRY(judge(p, fit, result->halfway));
+        result->stopped = !p->goes_on(p->goes_on_user, result);
+    }
+    return THAW_OK;
 }
 
 static thaw_status fit_and_judge(struct thaw_pilots *p, struct thaw_fit *fit,
                                  struct thaw_pilot_result *result) {
     thaw_status status = run_epochs(p, fit, result);
     result->steps = fit->o.state->stage_steps;
-    if (status == THAW_OK)
-        status = thaw_fit_evaluate(fit, on_evaluated, p, &p->metrics);
+    if (status == THAW_OK && !result->stopped)
+        status = judge(p, fit, result->values);
     result->diverged = fit->diverged || (status == THAW_OK && !isfinite(p->metrics.loss));
-    for (int m = 0; m < THAW_METRIC_COUNT; m++)
-        result->values[m] =
-            result->diverged ? (double)NAN : thaw_metrics_value(&p->metrics, (enum thaw_metric)m);
+    for (int m = 0; m < THAW_METRIC_COUNT && (result->diverged || result->stopped); m++)
+        result->values[m] = (double)NAN;
     return fit->diverged ? THAW_OK : status;
 }
 

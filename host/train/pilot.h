@@ -36,6 +36,18 @@ struct thaw_pilot_options {
     void *user;
 };
 
+struct thaw_pilot_result {
+    bool ran;      /* set by every pilot that ends well */
+    bool cached;   /* it started from the caches */
+    bool diverged; /* the loss was not finite; values are NaN */
+    bool stopped;  /* at half of its epochs; values are NaN */
+    double values[THAW_METRIC_COUNT];
+    double halfway[THAW_METRIC_COUNT]; /* where pilots.goes_on was asked */
+    double train_loss;                 /* mean of the last epoch */
+    int steps;
+    double cpu_s, wall_s;
+};
+
 struct thaw_pilots {
     struct thaw_pilot_options o;
     struct thaw_arena arena;
@@ -45,18 +57,12 @@ struct thaw_pilots {
     int views; /* augmented copies of an image; 0: the stage does not augment */
     struct thaw_feature_cache augmented, plain; /* `augmented` is {0} without views */
     struct thaw_metrics metrics;                /* of the last pilot, in the arena */
+    /* Asked after half of the epochs, when the pilot has been judged (result->halfway): whether it
+     * goes on. One that does not ends there, without values. NULL: not asked, not judged. */
+    bool (*goes_on)(void *user, const struct thaw_pilot_result *result);
+    void *goes_on_user;
     bool keep;      /* what the next pilots trained stays when they succeed: a warm-up for others */
     char label[96]; /* what `poll` is told that runs */
-};
-
-struct thaw_pilot_result {
-    bool ran;      /* set by every pilot that ends well */
-    bool cached;   /* it started from the caches */
-    bool diverged; /* the loss was not finite; values are NaN */
-    double values[THAW_METRIC_COUNT];
-    double train_loss; /* mean of the last epoch */
-    int steps;
-    double cpu_s, wall_s;
 };
 
 /* CPU time of the process, all threads, and wall-clock time. */

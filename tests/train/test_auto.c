@@ -243,10 +243,11 @@ static void chooses_and_says_why(void **state) {
     for (size_t i = 0; i < count; i++) {
         const json_t *candidate = json_array_get(candidates, i);
         json_t *folds = json_object_get(candidate, "folds");
-        bool given_up = json_is_true(json_object_get(candidate, "given_up"));
+        const char *given_up = json_string_value(json_object_get(candidate, "given_up"));
+        bool ran = json_is_real(json_array_get(folds, 0));
         assert_int_equal(json_array_size(folds), 2);
-        assert_true(json_is_real(json_array_get(folds, 0)));
-        assert_int_equal(json_is_null(json_array_get(folds, 1)), given_up);
+        assert_int_equal(ran, !given_up || !strcmp(given_up, "first fold"));
+        assert_int_equal(json_is_null(json_array_get(folds, 1)), given_up != NULL);
         assert_true(!given_up || i >= 2); /* only what trains the stem */
         assert_int_equal(json_integer_value(json_object_get(candidate, "counted")),
                          given_up ? 0 : 2);
@@ -266,6 +267,38 @@ static void chooses_and_says_why(void **state) {
     assert_int_equal(stem, !strcmp(chosen, "first") || !strcmp(chosen, "all"));
     json_decref(freeze);
     json_decref(root);
+}
+
+static double first_fold(json_t *candidates, size_t i) {
+    json_t *folds = json_object_get(json_array_get(candidates, i), "folds");
+    return json_number_value(json_array_get(folds, 0));
+}
+
+/* `all` starts at the image, and is tried where depth pays among those that don't. */
+static void all_is_tried_where_depth_pays(void **state) {
+    (void)state;
+    const char *const lrs[] = {"{head: 1x, all: 0}", "{head: 0.001, all: 1x}"};
+    for (int pays = 0; pays < 2; pays++) {
+        char stages[400], name[16];
+        struct follower f = {0};
+        snprintf(name, sizeof name, "pays%d", pays);
+        snprintf(stages, sizeof stages,
+                 "  - {stage: warmup, train: [head], lr: 1x, epochs: 1}\n"
+                 "  - {stage: tune, train: [auto, head], lr: %s, epochs: 4,\n"
+                 "     auto: {folds: 2, epochs: 4, also: [], metric: val.loss}}\n",
+                 lrs[pays]);
+        assert_ok(train(name, stages, false, &f));
+        json_t *root = choices_of(name);
+        json_t *candidates =
+            json_object_get(json_object_get(json_object_get(root, "tune"), "depth"), "candidates");
+        json_t *all = json_array_get(candidates, 2);
+        const char *given_up = json_string_value(json_object_get(all, "given_up"));
+        assert_int_equal(first_fold(candidates, 1) < first_fold(candidates, 0), pays);
+        assert_int_equal(given_up && !strcmp(given_up, "untried"), !pays);
+        assert_int_equal(json_integer_value(json_object_get(all, "steps")) > 0, pays);
+        assert_int_equal(strstr(f.table, "not tried") != NULL, !pays);
+        json_decref(root);
+    }
 }
 
 /* Interrupted while features are cached, in the probe, in the pilots, right after the choice,
@@ -343,6 +376,7 @@ int main(void) {
         cmocka_unit_test(defaults_are_written_out),
         cmocka_unit_test(mistakes),
         cmocka_unit_test(chooses_and_says_why),
+        cmocka_unit_test(all_is_tried_where_depth_pays),
         cmocka_unit_test(resumes_to_the_same_bits),
         cmocka_unit_test(a_budget_ends_it),
         cmocka_unit_test(refuses_more_folds_than_images),

@@ -168,6 +168,38 @@ static void a_diverged_pilot_is_a_result(void **state) {
     end(&pilots);
 }
 
+static bool asked_and_answers(void *user, const struct thaw_pilot_result *result) {
+    const bool *answer = user;
+    assert_int_equal(result->halfway[THAW_METRIC_TOP1] >= 0, 1);
+    return *answer;
+}
+
+/* Asked after half of the epochs; being judged there changes nothing of what follows. */
+static void stops_halfway_when_told_to(void **state) {
+    (void)state;
+    struct thaw_pilots pilots;
+    struct thaw_pilot_result unasked, on, off;
+    bool yes = true, no = false;
+    size_t count;
+    begin(BODY, "augment: [hflip]\n", 3, &pilots);
+    float *before = tiny_bench_values(&bench, &count);
+    assert_ok(run(&pilots, &unasked));
+    pilots.goes_on = asked_and_answers;
+    pilots.goes_on_user = &yes;
+    assert_ok(run(&pilots, &on));
+    expect_equal_results(&unasked, &on);
+    assert_true(!on.stopped && on.halfway[THAW_METRIC_LOSS] > on.values[THAW_METRIC_LOSS]);
+    pilots.goes_on_user = &no;
+    assert_ok(run(&pilots, &off));
+    assert_true(off.ran && off.stopped && !off.diverged);
+    assert_int_equal(off.steps, on.steps / 3); /* one epoch of three */
+    assert_true(off.halfway[THAW_METRIC_LOSS] == on.halfway[THAW_METRIC_LOSS]);
+    assert_true(isnan(off.values[THAW_METRIC_LOSS]));
+    expect_values(before, count);
+    free(before);
+    end(&pilots);
+}
+
 static void an_interrupt_leaves_every_bit(void **state) {
     (void)state;
     struct thaw_pilots pilots;
@@ -305,6 +337,7 @@ int main(void) {
         cmocka_unit_test(folds_follow_the_seed),
         cmocka_unit_test(leaves_every_bit),
         cmocka_unit_test(a_diverged_pilot_is_a_result),
+        cmocka_unit_test(stops_halfway_when_told_to),
         cmocka_unit_test(an_interrupt_leaves_every_bit),
         cmocka_unit_test(cached_and_uncached_agree),
         cmocka_unit_test(presses_the_schedule),
