@@ -298,6 +298,23 @@ static inline float lanes_max(REAL v) {
 }
 #endif
 
+#if B == 4 || B == 8 || B == 16
+// Row i of the result interleaves rows i/2 and i/2 + B/2: log2(B) times that exchanges rows and columns.
+static inline void transpose(REAL rows[B]) {
+    _Pragma("unroll") for (int step = 1; step < B; step *= 2) {
+        REAL next[B];
+        _Pragma("unroll") for (int i = 0; i < B / 2; i++) {
+            next[2 * i].even = rows[i].lo;
+            next[2 * i].odd = rows[i + B / 2].lo;
+            next[2 * i + 1].even = rows[i].hi;
+            next[2 * i + 1].odd = rows[i + B / 2].hi;
+        }
+        _Pragma("unroll") for (int i = 0; i < B; i++)
+            rows[i] = next[i];
+    }
+}
+#endif
+
 // The sum of all lanes in the first one, zeros in the others.
 static inline REAL splat_sum(REAL v) {
 #if B == 1

@@ -117,21 +117,6 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
 #define BO (2 * B)
 #endif
 
-// Row i of the result interleaves rows i/2 and i/2 + B/2: log2(B) times that exchanges rows and columns.
-static inline void transpose(REAL rows[B]) {
-    UNROLL for (int step = 1; step < B; step *= 2) {
-        REAL next[B];
-        UNROLL for (int i = 0; i < B / 2; i++) {
-            next[2 * i].even = rows[i].lo;
-            next[2 * i].odd = rows[i + B / 2].lo;
-            next[2 * i + 1].even = rows[i].hi;
-            next[2 * i + 1].odd = rows[i + B / 2].hi;
-        }
-        UNROLL for (int i = 0; i < B; i++)
-            rows[i] = next[i];
-    }
-}
-
 __attribute__((reqd_work_group_size(1, 1, 1))) kernel void
 conv_direct_transpose(global const float *restrict w, global float *restrict t, int blocks_i, int taps) {
     const int panel = get_global_id(0), block = get_global_id(1), blocks = get_global_size(1);

@@ -24,7 +24,11 @@
 #ifndef ACT
 #define ACT none
 #endif
-// ZERO_PADDING: the activation makes padded lanes non-zero. STREAM: y is too large for the cache to keep.
+#ifndef BO
+#define BO (2 * B) // of the weights as they are given
+#endif
+// ZERO_PADDING: the activation makes padded lanes non-zero. STREAM: y is too large for the cache to keep,
+// STREAM_WEIGHTS: the transformed weights are.
 
 #define PLANES 36
 #define NR (NV * B)
@@ -32,13 +36,23 @@
 #define ITEM __attribute__((reqd_work_group_size(1, 1, 1))) kernel void
 #define R(value) (REAL)(value)
 
-#if defined(STREAM) && defined(__has_builtin)
+#ifdef __has_builtin
 #if __has_builtin(__builtin_nontemporal_store)
-#define STORE_OUTPUT(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
+#define STORE_PAST(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
 #endif
 #endif
-#ifndef STORE_OUTPUT
-#define STORE_OUTPUT(v, p) STORE(v, p)
+#ifndef STORE_PAST
+#define STORE_PAST(v, p) STORE(v, p)
+#endif
+#ifdef STREAM
+#define STORE_OUTPUT STORE_PAST
+#else
+#define STORE_OUTPUT STORE
+#endif
+#ifdef STREAM_WEIGHTS
+#define STORE_WEIGHTS STORE_PAST
+#else
+#define STORE_WEIGHTS STORE
 #endif
 
 // ---- one axis of the transforms, with points +-P and +-Q ----------------------------------------------------
@@ -116,6 +130,12 @@ static inline void weight_gradient_axis(const REAL u[6], REAL w[3]) {
     const int n = (t) / (tiles_h * tiles_w), ty = (t) / tiles_w % tiles_h, tx = (t) % tiles_w;          \
     const int rows = out_h - ty * 4, columns = out_w - tx * 4
 
+// What the tile before does not read.
+#define PREFETCH_TILE(x, row)                                                                           \
+    UNROLL for (int i_ = 2; i_ < 6; i_++)                                                               \
+        UNROLL for (int k_ = 2; k_ < 6; k_++)                                                           \
+            PREFETCH((x) + i_ * (row) + k_ * B)
+
 // v[plane * stride] = B' x B. Past the edge of the output nothing may be read.
 static inline void transform_input(global const float *x, int row, int rows, int columns, global float *v,
                                    long stride) {
@@ -129,9 +149,7 @@ static inline void transform_input(global const float *x, int row, int rows, int
             UNROLL for (int k = 0; k < 6; k++)
                 d[k][i] = i < rows + 2 && k < columns + 2 ? LOAD(x + i * row + k * B) : R(0.0f);
     }
-    UNROLL for (int i = 2; i < 6; i++) // of the tile after the next
-        UNROLL for (int k = 0; k < 4; k++)
-            PREFETCH(x + i * row + (k + 10) * B);
+    PREFETCH_TILE(x + 8 * B, row); // the tile after the next
     UNROLL for (int k = 0; k < 6; k++)
         input_axis(d[k], t[k]);
     UNROLL for (int i = 0; i < 6; i++) {
@@ -231,28 +249,54 @@ static inline void product(global const float *restrict v, long v_block, global 
 
 // ---- forward and backward-data ------------------------------------------------------------------------------
 
-// Weights [panels][blocks][9][B][NR] to u; `turned` by half a turn. Global size: (panels, blocks).
-ITEM winograd_weights(global const float *restrict w, long w_at, global float *restrict u, long u_at, int turned) {
+// u[plane * stride] = G w G', one vector of nine weights.
+static inline void transform_weights(const REAL w[9], global float *u, long stride) {
+    REAL t[3][6];
+    UNROLL for (int x = 0; x < 3; x++) {
+        const REAL line[3] = {w[x], w[3 + x], w[6 + x]};
+        weight_axis(line, t[x]);
+    }
+    UNROLL for (int y = 0; y < 6; y++) {
+        const REAL line[3] = {t[0][y], t[1][y], t[2][y]};
+        REAL o[6];
+        weight_axis(line, o);
+        UNROLL for (int x = 0; x < 6; x++)
+            STORE_WEIGHTS(o[x], u + (y * 6 + x) * stride);
+    }
+}
+
+// Weights [panels][blocks][9][B][NR] to u. Global size: (panels, blocks).
+ITEM winograd_weights(global const float *restrict w, global float *restrict u, long u_at) {
     const int panel = get_global_id(0), block = get_global_id(1), blocks = get_global_size(1);
-    w += w_at + ((long)panel * blocks + block) * 9 * B * NR;
+    w += ((long)panel * blocks + block) * 9 * B * NR;
     u += u_at + ((long)panel * PLANES * blocks + block) * B * NR;
     for (int i = 0; i < B * NV; i++) {
-        REAL t[3][6];
-        UNROLL for (int x = 0; x < 3; x++) {
-            REAL line[3];
-            UNROLL for (int y = 0; y < 3; y++) {
-                const int tap = turned ? 8 - y * 3 - x : y * 3 + x;
-                line[y] = LOAD(w + tap * B * NR + i * B);
-            }
-            weight_axis(line, t[x]);
+        REAL taps[9];
+        UNROLL for (int tap = 0; tap < 9; tap++)
+            taps[tap] = LOAD(w + tap * B * NR + i * B);
+        transform_weights(taps, u + i * B, (long)blocks * B * NR);
+    }
+}
+
+// The same for backward-data, of weights [O/BO][I/B][9][B][BO]: turned by half a turn, input and output channels
+// exchanged. Global size: (panels of input channels, blocks of output channels).
+ITEM winograd_weights_turned(global const float *restrict w, global float *restrict u, long u_at) {
+    const int panel = get_global_id(0), block = get_global_id(1), blocks = get_global_size(1);
+    const int o = block * B, blocks_i = get_global_size(0) * NV;
+    u += u_at + ((long)panel * PLANES * blocks + block) * B * NR;
+    for (int v = 0; v < NV; v++) {
+        global const float *from = w + ((long)(o / BO) * blocks_i + panel * NV + v) * 9 * B * BO + o % BO;
+        REAL turned[B][9];
+        for (int tap = 0; tap < 9; tap++) {
+            REAL rows[B];
+            UNROLL for (int lane = 0; lane < B; lane++)
+                rows[lane] = LOAD(from + (tap * B + lane) * BO);
+            transpose(rows);
+            UNROLL for (int k = 0; k < B; k++)
+                turned[k][8 - tap] = rows[k];
         }
-        UNROLL for (int y = 0; y < 6; y++) {
-            const REAL line[3] = {t[0][y], t[1][y], t[2][y]};
-            REAL o[6];
-            weight_axis(line, o);
-            UNROLL for (int x = 0; x < 6; x++)
-                STORE(o[x], u + (long)(y * 6 + x) * blocks * B * NR + i * B);
-        }
+        for (int k = 0; k < B; k++)
+            transform_weights(turned[k], u + k * NR + v * B, (long)blocks * B * NR);
     }
 }
 
@@ -266,7 +310,7 @@ ITEM winograd_fused(global const float *restrict x, global const float *restrict
     global float *v = scratch + scratch_at + get_global_id(0) * (PLANES * (blocks + NV) * line);
     global float *m = v + PLANES * blocks * line;
     for (int first = get_global_id(0) * chunk; first < tiles; first += get_global_size(0) * chunk) {
-        const int count = min(chunk, tiles - first);
+        const int count = min(chunk, tiles - first), next = first + get_global_size(0) * chunk;
         for (int block = 0; block < blocks; block++)
             for (int t = 0; t < count; t++) {
                 TILE(first + t);
@@ -274,10 +318,16 @@ ITEM winograd_fused(global const float *restrict x, global const float *restrict
                                 v + block * line + t * B, blocks * line);
             }
         for (int panel = 0; panel < panels; panel++) {
-            for (int plane = 0; plane < PLANES; plane++)
+            for (int plane = 0; plane < PLANES; plane++) {
                 for (int t = 0; t < count; t += MT)
                     product(v + plane * blocks * line + t * B, line, u + ((long)panel * PLANES + plane) * blocks * B * NR,
                             blocks, m + plane * NV * line + t * B, line);
+                const int parts = PLANES * panels, coming = min(chunk, tiles - next);
+                for (int k = panel * PLANES + plane; k < blocks * coming; k += parts) {
+                    TILE(next + k % coming);
+                    PREFETCH_TILE(PICTURE_TILE(x, n, ty, tx) + k / coming * x_block, x_row);
+                }
+            }
             for (int i = 0; i < NV; i++) {
                 const int block = panel * NV + i;
                 const REAL start = has_bias ? LOAD(bias + block * B) : R(0.0f);

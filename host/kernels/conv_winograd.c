@@ -14,10 +14,12 @@
 #define CHUNK 448
 /* Weights whose transform no longer stays in a core's cache beside the scratch memory. */
 #define FUSED_WEIGHTS (256 * 256)
-#define TRANSFORM_TILES 16 /* of an item */
+#define TRANSFORM_TILES 16    /* of an item */
+#define CACHE_BYTES (1 << 20) /* of a core */
+#define STREAM_BYTES ((size_t)8 << 20)
 
 /* kernels[] */
-enum { WEIGHTS, FUSED, INPUT, PRODUCT, OUTPUT, EXCHANGE };
+enum { WEIGHTS, FUSED, INPUT, PRODUCT, OUTPUT };
 
 static int ceil_div(int a, int b) {
     return (a + b - 1) / b;
@@ -54,15 +56,40 @@ size_t thaw_winograd_weights(const struct thaw_winograd_plan *plan, int block) {
            (size_t)plan->vectors * (size_t)block * (size_t)block;
 }
 
+/* Tiles of a product: as many as there are accumulators for, or fewer where they cover the tiles
+ * with less left over. A product of r tiles takes r * vectors multiply-adds, and some time besides.
+ */
+static int choose_rows(int tiles, int vectors, int block) {
+    int most = (block == 16 ? 28 : 12) / vectors, best = most;
+    int64_t best_time = INT64_MAX;
+    for (int rows = most; rows > most / 2; rows--) {
+        int64_t time = (int64_t)ceil_div(tiles, rows) * (rows * vectors + 2);
+        if (time < best_time) {
+            best_time = time;
+            best = rows;
+        }
+    }
+    return best;
+}
+
+/* Tiles of a chunk whose scratch memory stays in a core's cache, with the weights if they fit. */
+static int fused_chunk(const struct thaw_winograd_plan *p, int block) {
+    size_t weights = thaw_winograd_weights(p, block) * sizeof(float);
+    size_t tile =
+        THAW_WINOGRAD_PLANES * (size_t)(p->blocks + p->vectors) * (size_t)block * sizeof(float);
+    size_t left = CACHE_BYTES - (weights < CACHE_BYTES * 3 / 4 ? weights : 0);
+    return min_int(FUSED_CHUNK, (int)(left / tile));
+}
+
 /* Chunks of equal size, as many for each item. */
 static void plan_chunks(struct thaw_winograd_plan *p, const struct thaw_device_caps *caps) {
     int groups = ceil_div(p->tiles, p->tile_rows);
     int64_t weights = (int64_t)p->blocks * p->panels * p->vectors * caps->block * caps->block;
     bool fused = weights < FUSED_WEIGHTS && groups >= 2 * caps->compute_units;
-    int most = (fused ? FUSED_CHUNK : CHUNK) / p->tile_rows; /* of groups in a chunk */
+    int most = (fused ? fused_chunk(p, caps->block) : CHUNK) / p->tile_rows; /* groups in a chunk */
     p->items = fused ? min_int(caps->compute_units, groups) : 0;
     int share = fused ? ceil_div(groups, p->items) : groups;
-    p->chunk = ceil_div(share, ceil_div(share, most)) * p->tile_rows;
+    p->chunk = ceil_div(share, ceil_div(share, most > 0 ? most : 1)) * p->tile_rows;
 }
 
 struct thaw_winograd_plan thaw_winograd_plan_make(const struct thaw_conv_problem *problem,
@@ -80,8 +107,8 @@ struct thaw_winograd_plan thaw_winograd_plan_make(const struct thaw_conv_problem
         .channels = out->c,
     };
     p.panels = thaw_layout_blocks(out) / p.vectors;
-    p.tile_rows = (caps->block == 16 ? 28 : 12) / p.vectors; /* accumulators, as in direct */
     p.tiles = thaw_winograd_tiles(&p, out->n);
+    p.tile_rows = choose_rows(p.tiles, p.vectors, caps->block);
     plan_chunks(&p, caps);
     return p;
 }
@@ -126,28 +153,29 @@ static bool recommended(const struct thaw_conv_problem *problem,
     return direct > tile * p.tiles + weights;
 }
 
-static size_t weight_size(const struct thaw_conv_problem *problem,
-                          const struct thaw_winograd_plan *p, int block) {
-    bool data = problem->direction == THAW_CONV_BACKWARD_DATA;
-    return data ? thaw_winograd_weights(p, block) / THAW_WINOGRAD_PLANES * 9 : 0;
-}
-
 static size_t workspace_bytes(const struct thaw_conv_problem *problem,
                               const struct thaw_device_caps *caps) {
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
         return thaw_winograd_weight_workspace(problem, caps);
     struct thaw_winograd_plan p = thaw_winograd_plan_make(problem, caps);
-    return sizeof(float) * (weight_size(problem, &p, caps->block) +
-                            thaw_winograd_weights(&p, caps->block) + scratch_size(&p, caps->block));
+    return sizeof(float) * (thaw_winograd_weights(&p, caps->block) + scratch_size(&p, caps->block));
+}
+
+/* Whole lines of a cache, of more than it keeps until they are read. */
+static bool streams_weights(const struct thaw_winograd_plan *p,
+                            const struct thaw_device_caps *caps) {
+    return caps->block == 16 && caps->base_align_bytes % 64 == 0 &&
+           thaw_winograd_weights(p, caps->block) * sizeof(float) >= STREAM_BYTES;
 }
 
 static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *problem,
                            struct thaw_conv_state *state) {
-    static const char *const names[] = {[WEIGHTS] = "winograd_weights",
-                                        [FUSED] = "winograd_fused",
-                                        [INPUT] = "winograd_input",
-                                        [PRODUCT] = "winograd_product",
-                                        [OUTPUT] = "winograd_output"};
+    bool data = problem->direction == THAW_CONV_BACKWARD_DATA;
+    const char *const names[] = {[WEIGHTS] = data ? "winograd_weights_turned" : "winograd_weights",
+                                 [FUSED] = "winograd_fused",
+                                 [INPUT] = "winograd_input",
+                                 [PRODUCT] = "winograd_product",
+                                 [OUTPUT] = "winograd_output"};
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     const struct thaw_conv_geometry *g = &problem->geometry;
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
@@ -160,15 +188,13 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
         thaw_define_int(&defines, "ZERO_PADDING", 1);
     if (thaw_direct_streams(problem, caps))
         thaw_define_int(&defines, "STREAM", 1);
+    thaw_define_int(&defines, "BO", g->w.block_o);
+    if (streams_weights(&p, caps))
+        thaw_define_int(&defines, "STREAM_WEIGHTS", 1);
     for (int k = WEIGHTS; k <= OUTPUT; k++)
         THAW_TRY(thaw_kernel_get(device, "conv_winograd.cl", names[k], defines.text,
                                  &state->kernels[k]));
-    struct thaw_defines exchange = {0};
-    thaw_define_int(&exchange, "B", caps->block);
-    thaw_define_int(&exchange, "NV", p.vectors);
-    thaw_define_int(&exchange, "BO", g->w.block_o);
-    return thaw_kernel_get(device, "conv_direct.cl", "conv_direct_transpose", exchange.text,
-                           &state->kernels[EXCHANGE]);
+    return THAW_OK;
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -191,20 +217,12 @@ struct buffers {
     size_t u, scratch;
 };
 
-static thaw_status transform_weights(thaw_device *device, const struct thaw_conv_problem *problem,
-                                     const struct thaw_conv_state *state,
+static thaw_status transform_weights(thaw_device *device, const struct thaw_conv_state *state,
                                      const struct thaw_conv_run *run,
                                      const struct thaw_winograd_plan *p, const struct buffers *b) {
-    bool data = problem->direction == THAW_CONV_BACKWARD_DATA;
     struct thaw_range range = THAW_RANGE2((size_t)p->panels, (size_t)p->blocks);
-    if (data)
-        THAW_TRY(thaw_launch(device, state->kernels[EXCHANGE], &range, THAW_ARG_BUFFER(run->w),
-                             THAW_ARG_BUFFER(run->workspace),
-                             THAW_ARG_INT(thaw_layout_blocks(&problem->geometry.x)),
-                             THAW_ARG_INT(9)));
-    return thaw_launch(device, state->kernels[WEIGHTS], &range,
-                       THAW_ARG_BUFFER(data ? run->workspace : run->w), THAW_ARG_LONG(0),
-                       THAW_ARG_BUFFER(run->workspace), THAW_ARG_LONG(b->u), THAW_ARG_INT(data));
+    return thaw_launch(device, state->kernels[WEIGHTS], &range, THAW_ARG_BUFFER(run->w),
+                       THAW_ARG_BUFFER(run->workspace), THAW_ARG_LONG(b->u));
 }
 
 static thaw_status run_fused(thaw_device *device, const struct thaw_conv_problem *problem,
@@ -267,10 +285,9 @@ static thaw_status run(thaw_device *device, const struct thaw_conv_problem *prob
                         .out = data ? run->x : run->y,
                         .bias = problem->bias ? run->bias : run->w,
                         .workspace = run->workspace,
-                        .u = weight_size(problem, &p, caps->block)};
-    b.scratch = b.u + thaw_winograd_weights(&p, caps->block);
+                        .scratch = thaw_winograd_weights(&p, caps->block)};
     int tiles = thaw_winograd_tiles(&p, run->batch);
-    THAW_TRY(transform_weights(device, problem, state, run, &p, &b));
+    THAW_TRY(transform_weights(device, state, run, &p, &b));
     if (p.items)
         return run_fused(device, problem, state->kernels[FUSED], &p, &b, tiles);
     for (int first = 0; first < tiles; first += p.chunk)
