@@ -85,7 +85,7 @@ kernel void batchnorm_apply(global const float *x, global float *y, global const
     EACH_ROW(r) {
         global const float *p = MAP_AT(x, cb, r);
         global float *q = MAP_AT(y, cb, r);
-        EACH_PIXEL(i) STORE(ACTIVATE(NORMALISED(LOAD(p + i * B)), parameter), q + i * B);
+        EACH_PIXEL(i) STORE_OUTPUT(ACTIVATE(NORMALISED(LOAD(p + i * B)), parameter), q + i * B);
     }
 }
 

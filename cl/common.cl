@@ -24,6 +24,22 @@
 #define STORE(v, p) CAT(vstore, B)(v, 0, p)
 #endif
 
+// STORE past the cache: the lines it goes to are not read first. p is aligned to a REAL. STORE_OUTPUT does so with
+// -DSTREAM=1 (thaw_layout_streams).
+#ifdef __has_builtin
+#if __has_builtin(__builtin_nontemporal_store)
+#define STORE_PAST(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
+#endif
+#endif
+#ifndef STORE_PAST
+#define STORE_PAST STORE
+#endif
+#if defined(STREAM) && STREAM
+#define STORE_OUTPUT STORE_PAST
+#else
+#define STORE_OUTPUT STORE
+#endif
+
 // pocl's compiler has a prefetch; others have none, or accept it and then can't translate it (rusticl).
 #ifdef POCL_DEVICE_ADDRESS_BITS
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)

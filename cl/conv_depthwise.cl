@@ -52,16 +52,6 @@
 #define TAP_ROWS KH // rows of taps of a work-item of backward weight
 #endif
 
-// Outputs too large for the cache need not displace what is in it.
-#if STREAM && defined(__has_builtin)
-#if __has_builtin(__builtin_nontemporal_store)
-#define OUTPUT(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
-#endif
-#endif
-#ifndef OUTPUT
-#define OUTPUT(v, p) STORE(v, p)
-#endif
-
 // A tensor's strides in floats, and the place of its first pixel that is read or written.
 #define TENSOR(t) const long t##_start, const int t##_row, const int t##_image, const long t##_block
 
@@ -109,7 +99,7 @@ INLINE void tile(const global float *in, int in_row, const REAL *w, REAL bias, R
 #if ACCUMULATE
             STORE(LOAD(to) + value, to);
 #else
-            OUTPUT(value, to);
+            STORE_OUTPUT(value, to);
 #endif
         }
 }

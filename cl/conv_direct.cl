@@ -36,15 +36,6 @@
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1") // with the tile unrolled, more makes the loop slower
 
-#if defined(STREAM) && defined(__has_builtin)
-#if __has_builtin(__builtin_nontemporal_store)
-#define STORE_OUTPUT(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
-#endif
-#endif
-#ifndef STORE_OUTPUT
-#define STORE_OUTPUT(v, p) STORE(v, p)
-#endif
-
 // What becomes of one vector of one pixel, of whose channels `lanes` are real.
 static inline void finish(REAL value, global float *p, float parameter, int accumulate, int lanes) {
     value = ACTIVATE(value, parameter);

@@ -36,19 +36,6 @@
 #define ITEM __attribute__((reqd_work_group_size(1, 1, 1))) kernel void
 #define R(value) (REAL)(value)
 
-#ifdef __has_builtin
-#if __has_builtin(__builtin_nontemporal_store)
-#define STORE_PAST(v, p) __builtin_nontemporal_store(v, (global REAL *)(p))
-#endif
-#endif
-#ifndef STORE_PAST
-#define STORE_PAST(v, p) STORE(v, p)
-#endif
-#ifdef STREAM
-#define STORE_OUTPUT STORE_PAST
-#else
-#define STORE_OUTPUT STORE
-#endif
 #ifdef STREAM_WEIGHTS
 #define STORE_WEIGHTS STORE_PAST
 #else

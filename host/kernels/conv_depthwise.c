@@ -6,8 +6,6 @@
 
 /* kernels[]: the convolution, the sum of the parts (backward weight) */
 
-/* Outputs of this size and more are written past the cache: they would not stay in it. */
-#define STREAM_BYTES ((size_t)16 << 20)
 /* Pixels of output that a work-item computes at least, where there are enough of them: its start
  * and its load of the weights should not be felt. */
 #define ITEM_PIXELS 800
@@ -184,7 +182,8 @@ static thaw_status prepare_weight(thaw_device *device, const struct plan *plan,
 
 static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *problem,
                            struct thaw_conv_state *state) {
-    struct plan plan = make_plan(problem, thaw_device_get_caps(device));
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
+    struct plan plan = make_plan(problem, caps);
     struct thaw_defines defines = {0};
     define_geometry(&defines, problem, &plan);
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
@@ -195,7 +194,7 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
     thaw_define_int(&defines, "LANES", mask ? out->c % out->block : out->block);
     thaw_define_int(&defines, "BIAS", problem->bias);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
-    thaw_define_int(&defines, "STREAM", thaw_layout_bytes(out) >= STREAM_BYTES);
+    thaw_define_int(&defines, "STREAM", !problem->accumulate && thaw_layout_streams(out, caps));
     thaw_define_int(&defines, "ACCUMULATE", problem->accumulate);
     thaw_define_int(&defines, "GATHER", 1);
     return thaw_kernel_get(device, "conv_depthwise.cl", "depthwise_gather", defines.text,

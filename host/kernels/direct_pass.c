@@ -2,9 +2,6 @@
 #include "core/error.h"
 #include "kernels/conv_direct.h"
 
-/* Outputs of this size are written past the cache: nothing of them would still be there when their
- * consumer comes. */
-#define STREAM_BYTES (16u << 20)
 /* What a core's own cache surely holds. */
 #define CACHE_BYTES (512.0 * 1024)
 #define ITEMS_PER_UNIT 8
@@ -66,9 +63,7 @@ bool thaw_direct_streams(const struct thaw_conv_problem *problem,
                          const struct thaw_device_caps *caps) {
     const struct thaw_conv_geometry *g = &problem->geometry;
     const struct thaw_layout *out = problem->direction == THAW_CONV_FORWARD ? &g->y : &g->x;
-    size_t vector_bytes = (size_t)caps->block * sizeof(float);
-    return !problem->accumulate && thaw_layout_bytes(out) >= STREAM_BYTES &&
-           caps->base_align_bytes % vector_bytes == 0;
+    return !problem->accumulate && thaw_layout_streams(out, caps);
 }
 
 thaw_status thaw_direct_pass_prepare(thaw_device *device, const struct thaw_conv_problem *problem,

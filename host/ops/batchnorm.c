@@ -103,6 +103,8 @@ static thaw_status get_kernels(struct thaw_op_call *call, struct state *state) {
         thaw_define_text(&defines[a], "ACT",
                          thaw_activation_name(a ? call->activation : THAW_ACTIVATION_NONE));
     }
+    const struct thaw_device_caps *caps = thaw_device_get_caps(call->device);
+    thaw_define_int(&defines[1], "STREAM", thaw_layout_streams(&call->out.layout, caps));
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         THAW_TRY(thaw_kernel_get(call->device, "batchnorm.cl", kernels[i].name,
                                  defines[kernels[i].activates].text, kernels[i].kernel));

@@ -6,9 +6,16 @@
 #include "core/error.h"
 
 #define STAGED_BYTES ((size_t)4 << 20)
+#define STREAM_BYTES ((size_t)16 << 20)
 
 struct thaw_layout thaw_layout_make(struct thaw_shape shape, int block, int halo) {
     return (struct thaw_layout){shape.n, shape.c, shape.h, shape.w, block, halo};
+}
+
+bool thaw_layout_streams(const struct thaw_layout *layout, const struct thaw_device_caps *caps) {
+    return caps->is_cpu && layout->block == caps->block &&
+           thaw_layout_bytes(layout) >= STREAM_BYTES &&
+           caps->base_align_bytes % ((size_t)layout->block * sizeof(float)) == 0;
 }
 
 /* The layout of one channel block of `n` images, which is contiguous on the device: what is staged

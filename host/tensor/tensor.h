@@ -58,6 +58,10 @@ static inline size_t thaw_layout_size(const struct thaw_layout *l) {
 static inline size_t thaw_layout_bytes(const struct thaw_layout *l) {
     return thaw_layout_size(l) * sizeof(float);
 }
+/* Whether kernels on a CPU write such a map past the cache (-DSTREAM=1, STORE_OUTPUT of
+ * cl/common.cl): it is so large that nothing of it would still be there when it is read. Not for a
+ * map that the same kernel reads, when it works in place or adds: its lines are in the cache. */
+bool thaw_layout_streams(const struct thaw_layout *layout, const struct thaw_device_caps *caps);
 static inline size_t thaw_layout_index(const struct thaw_layout *l, int n, int c, int y, int x) {
     return thaw_layout_origin(l) + (size_t)(c / l->block) * thaw_layout_block_stride(l) +
            (size_t)n * thaw_layout_image_stride(l) + (size_t)y * thaw_layout_row_stride(l) +
