@@ -4,8 +4,8 @@
 // chunk's first pixel, so that a large mean does not cancel the digits of the variance; chunks combine by
 // the formula of Chan, Golub and LeVeque (1979) in a fixed order.
 //
-//   saved      [4][lanes]: mean, inv; coefficients of backward: dbias / M and inv dweight / M
-//   workspace  [chunk][2][lanes] sums
+//   saved      [2][lanes]: mean, inv
+//   workspace  [2][lanes] coefficients of backward, then [chunk][2][lanes] sums
 //
 // `lanes`: channels padded to whole blocks. Padded lanes hold zeros in x, dy and the parameters, so that they
 // come out as zeros.
@@ -13,7 +13,7 @@
 // The activation that follows, ACT, is one that maps 0 to 0 and whose slope backward takes at its input, computed
 // again from x: that is cheaper than a pass of its own over two maps.
 
-#define SUMS(workspace, chunk) ((workspace) + 2 * (long)(chunk) * lanes + cb * B)
+#define SUMS(workspace, chunk) ((workspace) + (2 + 2 * (long)(chunk)) * lanes + cb * B)
 // Of one channel block, and what is computed with them of a pixel of x, and of dy: the gradient before ACT.
 #define COEFFICIENTS                                                                                    \
     const REAL mean = LOAD(saved + cb * B), scale = LOAD(saved + lanes + cb * B) * LOAD(weight + cb * B), \
@@ -113,8 +113,8 @@ kernel void batchnorm_sums(global const float *x, global const float *dy, global
     }
 }
 
-// One item a channel block.
-kernel void batchnorm_combine(global const float *workspace, global float *saved, global float *dweight,
+// One item a channel block. The coefficients are dbias / M and inv dweight / M.
+kernel void batchnorm_combine(global float *workspace, global const float *saved, global float *dweight,
                               global float *dbias, int want_dweight, int want_dbias, int lanes, int chunks,
                               int values) {
     const int cb = get_global_id(0);
@@ -130,17 +130,18 @@ kernel void batchnorm_combine(global const float *workspace, global float *saved
         STORE(inv * products, dweight + cb * B);
     if (want_dbias)
         STORE(sum, dbias + cb * B);
-    STORE(sum / (float)values, saved + 2 * lanes + cb * B);
-    STORE(inv * inv * products / (float)values, saved + 3 * lanes + cb * B);
+    STORE(sum / (float)values, workspace + cb * B);
+    STORE(inv * inv * products / (float)values, workspace + lanes + cb * B);
 }
 
 kernel void batchnorm_apply_backward(global const float *x, global const float *dy, global float *dx,
                                      global const float *saved, global const float *weight,
-                                     global const float *bias, float parameter, int lanes, int accumulate,
-                                     WALK, MAP(x), MAP(dy), MAP(dx)) {
+                                     global const float *bias, float parameter,
+                                     global const float *workspace, int lanes, int accumulate, WALK, MAP(x),
+                                     MAP(dy), MAP(dx)) {
     const int cb = get_global_id(2);
     COEFFICIENTS;
-    const REAL average = LOAD(saved + 2 * lanes + cb * B), slope = LOAD(saved + 3 * lanes + cb * B);
+    const REAL average = LOAD(workspace + cb * B), slope = LOAD(workspace + lanes + cb * B);
     EACH_ROW(r) {
         global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
         global float *q = MAP_AT(dx, cb, r);

@@ -17,8 +17,7 @@ kernel void conv_bias_partial(global const float *dy, global float *partial, int
         STORE(sum, partial + (long)ROW_CHUNK * lanes + cb * B);
 }
 
-kernel void conv_bias_combine(global const float *partial, global float *db, int chunks, int lanes, int size,
-                              int adds) {
+kernel void conv_bias_combine(global const float *partial, global float *db, int chunks, int lanes, int size) {
     const int o = get_global_id(0);
     if (o >= size)
         return;
@@ -26,7 +25,7 @@ kernel void conv_bias_combine(global const float *partial, global float *db, int
     if (o < lanes)
         for (int chunk = 0; chunk < chunks; chunk++)
             sum += partial[(long)chunk * lanes + o];
-    db[o] = adds ? db[o] + sum : sum;
+    db[o] = sum;
 }
 
 // Padded lanes of the bias are zero.

@@ -191,7 +191,7 @@ INLINE void weight_strip(const global float *x, int x_row, const global float *y
 // Item (part, group of TAP_ROWS rows of taps, channel block): the sum over a part of the strips of all images, in a
 // copy of the weights of its own; with one part, in the weights themselves. `whole`, `tiles`: as above.
 ITEM void depthwise_weight(const global float *restrict x, TENSOR(x), const global float *restrict y, TENSOR(y),
-                           global float *restrict out, int whole, int tiles, int batch, int accumulate) {
+                           global float *restrict out, int whole, int tiles, int batch) {
     const int part = get_global_id(0), group = get_global_id(1), block = get_global_id(2);
     const int strips = whole + (REST_ROWS > 0), total = strips * batch;
     const int last = (int)((long)total * (part + 1) / PARTS);
@@ -213,22 +213,24 @@ ITEM void depthwise_weight(const global float *restrict x, TENSOR(x), const glob
     }
     out += (((size_t)part * get_global_size(2) + block) * TAPS + group * TAP_ROWS * KW) * B;
     UNROLL for (int t = 0; t < TAP_ROWS * KW; t++) {
-        if (PARTS == 1 && accumulate)
-            sum[t] += LOAD(out + t * B);
+#if ACCUMULATE && PARTS == 1
+        sum[t] += LOAD(out + t * B);
+#endif
         STORE(sum[t], out + t * B);
     }
 }
 
 // Item = channel block: adds the parts in their order.
-ITEM void depthwise_reduce(const global float *restrict parts, global float *restrict out, int accumulate) {
+ITEM void depthwise_reduce(const global float *restrict parts, global float *restrict out) {
     const size_t from = (size_t)get_global_id(0) * TAPS * B, stride = get_global_size(0) * TAPS * B;
     for (int t = 0; t < TAPS; t++) {
         const size_t at = from + t * B;
         REAL sum = LOAD(parts + at);
         for (int part = 1; part < PARTS; part++)
             sum += LOAD(parts + part * stride + at);
-        if (accumulate)
-            sum += LOAD(out + at);
+#if ACCUMULATE
+        sum += LOAD(out + at);
+#endif
         STORE(sum, out + at);
     }
 }

@@ -233,9 +233,5 @@ const struct thaw_conv_problem *thaw_conv_get_problem(const thaw_conv *conv) {
 }
 
 thaw_status thaw_conv_run(const thaw_conv *conv, const struct thaw_conv_run *run) {
-    struct thaw_conv_problem problem = conv->problem;
-    problem.geometry.x.first = run->x_first;
-    problem.geometry.y.first = run->y_first;
-    problem.accumulate |= run->adds;
-    return conv->candidate->run(conv->device, &problem, &conv->state, run);
+    return conv->candidate->run(conv->device, &conv->problem, &conv->state, run);
 }

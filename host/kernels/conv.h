@@ -84,9 +84,7 @@ struct thaw_conv_run {
     cl_mem x, w, y; /* by the direction, one of them is the output */
     cl_mem bias;    /* floats, o padded to w.block_o; NULL without */
     cl_mem workspace;
-    int batch;            /* images in use, <= layout n */
-    int x_first, y_first; /* the first of them in x and in y */
-    bool adds;            /* backward-weight: to the gradient that is there, accumulate or not */
+    int batch; /* images in use, <= layout n */
 };
 
 /* What a candidate keeps between prepare and run; each candidate uses the fields it needs. */

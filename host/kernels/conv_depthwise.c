@@ -166,6 +166,7 @@ static void define_geometry(struct thaw_defines *defines, const struct thaw_conv
     thaw_define_int(defines, "COLUMNS", plan->columns);
     thaw_define_int(defines, "REST_ROWS", map->h % plan->rows);
     thaw_define_int(defines, "REST_COLUMNS", map->w % plan->columns);
+    thaw_define_int(defines, "ACCUMULATE", problem->accumulate);
 }
 
 static thaw_status prepare_weight(thaw_device *device, const struct plan *plan,
@@ -195,7 +196,6 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
     thaw_define_int(&defines, "BIAS", problem->bias);
     thaw_define_text(&defines, "ACT", thaw_activation_name(problem->activation));
     thaw_define_int(&defines, "STREAM", !problem->accumulate && thaw_layout_streams(out, caps));
-    thaw_define_int(&defines, "ACCUMULATE", problem->accumulate);
     thaw_define_int(&defines, "GATHER", 1);
     return thaw_kernel_get(device, "conv_depthwise.cl", "depthwise_gather", defines.text,
                            &state->kernels[0]);
@@ -237,7 +237,6 @@ static thaw_status run_weight(thaw_device *device, const struct thaw_conv_proble
     args[count++] = THAW_ARG_INT(g->y.h / plan->rows);
     args[count++] = THAW_ARG_INT(g->y.w / plan->columns);
     args[count++] = THAW_ARG_INT(run->batch);
-    args[count++] = THAW_ARG_INT(problem->accumulate);
     struct thaw_range items =
         THAW_RANGE3((size_t)plan->parts, (size_t)(g->w.kh / plan->tap_rows), blocks);
     THAW_TRY(thaw_launch_args(device, state->kernels[0], &items, args, count));
@@ -245,7 +244,7 @@ static thaw_status run_weight(thaw_device *device, const struct thaw_conv_proble
         return THAW_OK;
     struct thaw_range reduce = THAW_RANGE1(blocks);
     return thaw_launch(device, state->kernels[1], &reduce, THAW_ARG_BUFFER(run->workspace),
-                       THAW_ARG_BUFFER(run->w), THAW_ARG_INT(problem->accumulate));
+                       THAW_ARG_BUFFER(run->w));
 }
 
 static thaw_status run_gather(thaw_device *device, const struct thaw_conv_problem *problem,

@@ -201,8 +201,7 @@ struct matrix {
 static struct matrix in_place(cl_mem buffer, const struct thaw_layout *layout, int channel,
                               size_t p0) {
     size_t stride = thaw_layout_block_stride(layout);
-    size_t at = thaw_layout_origin(layout) + (size_t)channel * stride + p0;
-    return (struct matrix){buffer, at, (int)stride};
+    return (struct matrix){buffer, (size_t)channel * stride + p0, (int)stride};
 }
 
 static thaw_status multiply(const struct step *s, struct thaw_gemm_problem problem, struct matrix a,
@@ -333,7 +332,7 @@ static thaw_status backward_weight(const struct step *s) {
         size_t count = min_size(sizes->chunk, total - p0);
         struct thaw_gemm_problem gemm = sizes->gemm;
         gemm.k = (int)count;
-        gemm.accumulate = (sizes->w_direct && s->problem->accumulate) || p0 > 0;
+        gemm.accumulate = gemm.accumulate || p0 > 0;
         struct matrix col, y;
         THAW_TRY(get_col(s, p0, count, &col));
         THAW_TRY(get_y(s, p0, count, &y));

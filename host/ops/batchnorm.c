@@ -70,7 +70,7 @@ static thaw_status infer(const void *attrs, const struct thaw_layout *in, int in
     ret_spec->param_count = PARAMS;
     ret_spec->in_place = true;
     ret_spec->backward_needs_input[0] = true;
-    ret_spec->saved_bytes = 4 * (size_t)thaw_layout_lanes(in) * sizeof(float);
+    ret_spec->saved_bytes = 2 * (size_t)thaw_layout_lanes(in) * sizeof(float);
     return THAW_OK;
 }
 
@@ -120,9 +120,10 @@ static thaw_status prepare(struct thaw_op_call *call) {
     struct state *state = call->state = calloc(1, sizeof *state);
     if (!state)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
+    /* Two coefficients of backward, then two sums a chunk. */
     struct thaw_walk walk = sums_walk(call, call->in[0].layout.n);
-    call->workspace_bytes =
-        2 * (size_t)walk.items * (size_t)thaw_layout_lanes(&call->in[0].layout) * sizeof(float);
+    call->workspace_bytes = (size_t)(2 + 2 * walk.items) *
+                            (size_t)thaw_layout_lanes(&call->in[0].layout) * sizeof(float);
     return get_kernels(call, state);
 }
 
@@ -176,7 +177,8 @@ static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op
                        THAW_MAP_ARGS(y));
 }
 
-/* dweight, dbias and, for batch statistics, the two coefficients of dx. */
+/* dweight, dbias and, for batch statistics, the two coefficients of dx, at the workspace's start.
+ */
 static thaw_status backward_sums(const struct thaw_op_call *call, const struct thaw_op_step *step) {
     const struct state *state = call->state;
     const struct thaw_layout *x = &call->in[0].layout, *dy = &call->grad_out.layout;
@@ -219,20 +221,15 @@ static thaw_status backward_input(const struct thaw_op_call *call,
             THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
     return thaw_launch(call->device, state->apply_backward, &range,
                        THAW_ARG_BUFFER(call->in[0].buffer), THAW_ARG_BUFFER(call->grad_out.buffer),
-                       THAW_ARG_BUFFER(call->grad_in[0].buffer), COEFFICIENT_ARGS(call), lanes,
-                       accumulate, THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy),
-                       THAW_MAP_ARGS(dx));
-}
-
-static thaw_status backward_whole(const struct thaw_op_call *call,
-                                  const struct thaw_op_step *step) {
-    bool want_params = call->params[WEIGHT].want_grad || call->params[BIAS].want_grad;
-    bool coefficients = call->want_grad_in[0] && call->batch_statistics;
-    return want_params || coefficients ? backward_sums(call, step) : THAW_OK;
+                       THAW_ARG_BUFFER(call->grad_in[0].buffer), COEFFICIENT_ARGS(call),
+                       THAW_ARG_BUFFER(call->workspace), lanes, accumulate, THAW_WALK_ARGS(&walk),
+                       THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
 }
 
 static thaw_status backward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
-    THAW_TRY(backward_whole(call, step));
+    bool want_params = call->params[WEIGHT].want_grad || call->params[BIAS].want_grad;
+    if (want_params || (call->want_grad_in[0] && call->batch_statistics))
+        THAW_TRY(backward_sums(call, step));
     return call->want_grad_in[0] ? backward_input(call, step) : THAW_OK;
 }
 
@@ -281,7 +278,5 @@ const struct thaw_op thaw_op_batchnorm = {
     .prepare = prepare,
     .forward = forward,
     .backward = backward,
-    .backward_whole = backward_whole,
-    .backward_images = backward_input,
     .onnx = onnx,
 };

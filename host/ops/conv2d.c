@@ -108,7 +108,6 @@ const struct thaw_op thaw_op_conv2d = {
     .prepare = prepare,
     .forward = thaw_conv_op_forward,
     .backward = thaw_conv_op_backward,
-    .backward_images = thaw_conv_op_backward,
     .release = thaw_conv_op_release,
     .conv_problem = thaw_conv_op_problem,
     .onnx = onnx,

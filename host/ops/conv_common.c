@@ -191,13 +191,9 @@ static thaw_status run(const struct thaw_op_call *call, enum thaw_conv_direction
                                 .w = weight->value,
                                 .y = y->buffer,
                                 .workspace = call->workspace,
-                                .batch = step->batch,
-                                .x_first = x->layout.first,
-                                .y_first = y->layout.first};
-    if (direction == THAW_CONV_BACKWARD_WEIGHT) {
+                                .batch = step->batch};
+    if (direction == THAW_CONV_BACKWARD_WEIGHT)
         run.w = weight->grad;
-        run.adds = step->adds;
-    }
     if (!state->transposed && direction == THAW_CONV_FORWARD && call->params[BIAS].present)
         run.bias = call->params[BIAS].value;
     return thaw_conv_run(state->directions[direction], &run);
@@ -236,7 +232,7 @@ static thaw_status backward_bias(const struct thaw_op_call *call, const struct t
     range = THAW_RANGE1(size);
     return thaw_launch(call->device, state->bias_combine, &range, THAW_ARG_BUFFER(call->workspace),
                        THAW_ARG_BUFFER(call->params[BIAS].grad), THAW_ARG_INT(walk.items),
-                       THAW_ARG_INT(lanes), THAW_ARG_INT(size), THAW_ARG_INT(step->adds));
+                       THAW_ARG_INT(lanes), THAW_ARG_INT(size));
 }
 
 thaw_status thaw_conv_op_backward(const struct thaw_op_call *call,

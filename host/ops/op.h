@@ -86,7 +86,6 @@ struct thaw_op_step {
     float loss_scale; /* the gradient that flows into a loss: 1 / norm of the targets */
     /* Batch norm: how far the running statistics move to the batch's; 0: as the layer says. */
     float norm_momentum;
-    bool adds; /* backward_images: to the parameter gradients that are there */
 };
 
 /* A node bound to an executable. Everything up to `activation_parameter` is set by the executor:
@@ -142,12 +141,6 @@ struct thaw_op {
     thaw_status (*prepare)(struct thaw_op_call *call);
     thaw_status (*forward)(const struct thaw_op_call *call, const struct thaw_op_step *step);
     thaw_status (*backward)(const struct thaw_op_call *call, const struct thaw_op_step *step);
-    /* Backward in parts: what needs the whole batch (NULL: nothing does), then the rest for some
-     * images after others, whose maps are views (tensor.h) of the whole ones; each may have a
-     * buffer for so many images alone. `backward` is the one and the other. NULL: not possible. */
-    thaw_status (*backward_whole)(const struct thaw_op_call *call, const struct thaw_op_step *step);
-    thaw_status (*backward_images)(const struct thaw_op_call *call,
-                                   const struct thaw_op_step *step);
     /* Frees what the state owns, but not the state itself; NULL: nothing. */
     void (*release)(struct thaw_op_call *call);
     /* For activation ops: whether `activation` is all that attrs say (NULL: yes), and its parameter

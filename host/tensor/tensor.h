@@ -9,10 +9,7 @@
  * pixels around each map are zero at all times, so that convolutions need no border code; lanes of
  * the last block past C are zero at all times too. Kernels that write a tensor write its interior,
  * and keep both promises. N in the strides is the allocated batch; a step may use fewer images.
- * Index arithmetic in kernels: cl/common.cl.
- *
- * A layout with `first` is a view of a tensor's images from there on: the same strides, another
- * origin. */
+ * Index arithmetic in kernels: cl/common.cl. */
 #ifndef THAW_TENSOR_TENSOR_H
 #define THAW_TENSOR_TENSOR_H
 
@@ -29,7 +26,6 @@ struct thaw_layout {
     int n, c, h, w;
     int block; /* B */
     int halo;  /* P */
-    int first; /* images before those that are meant; 0 but for views */
 };
 
 struct thaw_layout thaw_layout_make(struct thaw_shape shape, int block, int halo);
@@ -48,9 +44,8 @@ static inline size_t thaw_layout_block_stride(const struct thaw_layout *l) {
     return (size_t)l->n * thaw_layout_image_stride(l);
 }
 static inline size_t
-thaw_layout_origin(const struct thaw_layout *l) { /* of interior pixel (0, 0) of the first image */
-    return (size_t)l->first * thaw_layout_image_stride(l) +
-           (size_t)l->halo * thaw_layout_row_stride(l) + (size_t)l->halo * (size_t)l->block;
+thaw_layout_origin(const struct thaw_layout *l) { /* of interior pixel (0, 0) */
+    return (size_t)l->halo * thaw_layout_row_stride(l) + (size_t)l->halo * (size_t)l->block;
 }
 static inline size_t thaw_layout_size(const struct thaw_layout *l) {
     return (size_t)thaw_layout_blocks(l) * thaw_layout_block_stride(l);

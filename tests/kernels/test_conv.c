@@ -215,7 +215,6 @@ struct fixture {
     thaw_device *device;
     struct thaw_conv_problem problem;
     int batch;
-    bool in_parts;
     float *x, *w, *y, *bias; /* logical order */
     double *expected;        /* of the output, without what is accumulated */
     size_t x_count, w_count, y_count, out_count;
@@ -390,23 +389,11 @@ static void check_output(const struct fixture *f, const struct buffers *b, const
     free(expected);
 }
 
-/* The first image by itself, then the others, which for weights adds them. */
-static thaw_status run_in_parts(const thaw_conv *conv, const struct fixture *f,
-                                struct thaw_conv_run run) {
-    run.batch = 1;
-    THAW_TRY(thaw_conv_run(conv, &run));
-    run.batch = f->batch - 1;
-    run.x_first = run.y_first = 1;
-    run.adds = f->problem.direction == THAW_CONV_BACKWARD_WEIGHT;
-    return run.batch ? thaw_conv_run(conv, &run) : THAW_OK;
-}
-
 /* Runs the candidate on the fixture's problem and checks the output. */
 static void check(const struct fixture *f, const char *candidate) {
     char what[THAW_CONV_KEY_SIZE + 64];
     thaw_conv_problem_key(&f->problem, what);
-    snprintf(what + strlen(what), 64, " batch %d%s by '%s'", f->batch,
-             f->in_parts ? " in parts" : "", candidate);
+    snprintf(what + strlen(what), 64, " batch %d by '%s'", f->batch, candidate);
 
     thaw_conv *conv = NULL;
     assert_ok(thaw_conv_create(f->device, &f->problem, candidate, &conv));
@@ -419,27 +406,21 @@ static void check(const struct fixture *f, const char *candidate) {
                                 .bias = f->problem.bias ? b.bias.buffer : NULL,
                                 .workspace = b.workspace.buffer,
                                 .batch = f->batch};
-    assert_ok(f->in_parts ? run_in_parts(conv, f, run) : thaw_conv_run(conv, &run));
+    assert_ok(thaw_conv_run(conv, &run));
     check_output(f, &b, candidate, what);
     check_workspace(f->device, &b.workspace, what);
     buffers_free(&b);
     thaw_conv_destroy(&conv);
 }
 
-static void check_candidates(thaw_device *device, const struct thaw_conv_problem *problem,
-                             int batch, bool in_parts) {
+static void check_all_candidates(thaw_device *device, const struct thaw_conv_problem *problem,
+                                 int batch) {
     struct fixture f;
     fixture_init(&f, device, problem, batch);
-    f.in_parts = in_parts;
     for (size_t i = 0; i < thaw_conv_candidate_count; i++)
         if (thaw_conv_candidates[i]->applies(problem, thaw_device_get_caps(device)))
             check(&f, thaw_conv_candidates[i]->name);
     fixture_free(&f);
-}
-
-static void check_all_candidates(thaw_device *device, const struct thaw_conv_problem *problem,
-                                 int batch) {
-    check_candidates(device, problem, batch, false);
 }
 
 /* All directions; bias and accumulation in turn. */
@@ -507,31 +488,6 @@ static void test_grouped_block_8(void **state) {
 static void test_grouped_block_1(void **state) {
     (void)state;
     check_shapes(1, grouped, COUNT(grouped), 1);
-}
-
-/* Runs over some of the images, from another than the first. */
-static void check_parts(int block, const struct shape *shapes, size_t count) {
-    thaw_device *device = test_device_block(block);
-    for (size_t i = 0; i < count; i += 2) {
-        if (shapes[i].batch < 2 || (test_small() && products_of(&shapes[i]) >= SMALL_PRODUCTS))
-            continue;
-        struct thaw_conv_problem problem = {
-            .geometry = geometry_of(&shapes[i], thaw_device_get_caps(device))};
-        for (int d = 0; d < THAW_CONV_DIRECTION_COUNT; d++) {
-            problem.direction = (enum thaw_conv_direction)d;
-            problem.accumulate = d == THAW_CONV_BACKWARD_WEIGHT && i % 4 == 0;
-            check_candidates(device, &problem, shapes[i].batch, true);
-        }
-    }
-}
-
-static void test_parts(void **state) {
-    (void)state;
-    const int blocks[] = {16, 8, 1};
-    for (size_t b = 0; b < COUNT(blocks); b++) {
-        check_parts(blocks[b], dense, COUNT(dense));
-        check_parts(blocks[b], grouped, COUNT(grouped));
-    }
 }
 
 /* Each on a map whose channels leave padded lanes, which must stay zero (sigmoid(0) is not). */
@@ -626,12 +582,11 @@ static void test_filters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filters),          cmocka_unit_test(test_halos),
-        cmocka_unit_test(test_select),           cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_activations),      cmocka_unit_test(test_dense_block_16),
-        cmocka_unit_test(test_dense_block_8),    cmocka_unit_test(test_dense_block_1),
-        cmocka_unit_test(test_grouped_block_16), cmocka_unit_test(test_grouped_block_8),
-        cmocka_unit_test(test_grouped_block_1),
+        cmocka_unit_test(test_filters),         cmocka_unit_test(test_halos),
+        cmocka_unit_test(test_select),          cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_dense_block_16),  cmocka_unit_test(test_dense_block_8),
+        cmocka_unit_test(test_dense_block_1),   cmocka_unit_test(test_grouped_block_16),
+        cmocka_unit_test(test_grouped_block_8), cmocka_unit_test(test_grouped_block_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
