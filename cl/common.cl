@@ -13,15 +13,31 @@
 #define B 1
 #endif
 
-// REAL: the B channels of a pixel. B = 3 loads and stores exactly three floats.
+// REAL: the B channels of a pixel. B = 3 loads and stores exactly three floats. pocl's vload reads a vector in pieces,
+// and its compiler then computes with the pieces, at half the memory's speed: there a vector of any alignment is read
+// as one.
 #if B == 1
 #define REAL float
 #define LOAD(p) (*(p))
 #define STORE(v, p) (*(p) = (v))
 #else
 #define REAL CAT(float, B)
+#if defined(POCL_DEVICE_ADDRESS_BITS) && B != 3
+typedef REAL __attribute__((aligned(4))) packed_real;
+#define PACKED(space)                                                                                   \
+    static inline __attribute__((overloadable)) REAL LOAD(const space float *p) {                       \
+        return *(const space packed_real *)p;                                                           \
+    }                                                                                                   \
+    static inline __attribute__((overloadable)) void STORE(REAL v, space float *p) {                    \
+        *(space packed_real *)p = v;                                                                    \
+    }
+PACKED(global)
+PACKED(local)
+PACKED(private)
+#else
 #define LOAD(p) CAT(vload, B)(0, p)
 #define STORE(v, p) CAT(vstore, B)(v, 0, p)
+#endif
 #endif
 
 // STORE past the cache: the lines it goes to are not read first. p is aligned to a REAL. STORE_OUTPUT does so with
