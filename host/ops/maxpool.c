@@ -4,7 +4,7 @@
  *   dx = the sum of dy over the windows in which x is the largest; of equal values the first in
  *        reading order takes the gradient, as in PyTorch
  *
- * Saved: which tap won, 16 bits for each output.
+ * Saved: which tap won, a byte for each output, two where windows have more than 256 taps.
  *
  * Attributes (pairs: a number or [vertical, horizontal]): kernel (required), stride (kernel), pad
  * (0; or [top, left, bottom, right]), dilation (1), ceil_mode (false). */
@@ -19,19 +19,25 @@ static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
     return thaw_pool_parse(node, map, ret_attrs);
 }
 
+static bool wide_winners(const struct thaw_pool_window *window) {
+    return window->kernel[0] * window->kernel[1] > 256;
+}
+
 static thaw_status infer(const void *attrs, const struct thaw_layout *in, int input_count,
                          const struct thaw_device_caps *caps, struct thaw_op_spec *ret_spec) {
     (void)input_count;
     THAW_TRY(thaw_pool_infer(attrs, in, caps, ret_spec));
     struct thaw_layout out = thaw_layout_make(ret_spec->out, caps->block, 0);
-    /* Whole floats, as all buffers. */
-    ret_spec->saved_bytes = (thaw_layout_size(&out) + 1) / 2 * sizeof(float);
+    size_t bytes = thaw_layout_size(&out) * (wide_winners(attrs) ? 2 : 1);
+    ret_spec->saved_bytes = (bytes + sizeof(float) - 1) / sizeof(float) * sizeof(float);
     return THAW_OK;
 }
 
 static thaw_status prepare(struct thaw_op_call *call) {
     struct thaw_defines defines = {0};
     thaw_pool_defines(&defines, call->attrs);
+    thaw_define_int(&defines, "WINNERS", call->needs_backward);
+    thaw_define_text(&defines, "WINNER", wide_winners(call->attrs) ? "ushort" : "uchar");
     return thaw_pool_prepare(call, "maxpool", &defines, true);
 }
 

@@ -91,6 +91,15 @@ struct state {
     bool uses_saved;
 };
 
+static thaw_status get(const struct thaw_op_call *call, const char *file, const char *name,
+                       const struct thaw_defines *defines, const struct thaw_layout *to,
+                       bool accumulate, thaw_kernel **ret_kernel) {
+    struct thaw_defines all = *defines;
+    const struct thaw_device_caps *caps = thaw_device_get_caps(call->device);
+    thaw_define_int(&all, "STREAM", !accumulate && thaw_layout_streams(to, caps));
+    return thaw_kernel_get(call->device, file, name, all.text, ret_kernel);
+}
+
 thaw_status thaw_pool_prepare(struct thaw_op_call *call, const char *name,
                               struct thaw_defines *defines, bool uses_saved) {
     struct state *state = call->state = calloc(1, sizeof *state);
@@ -102,8 +111,11 @@ thaw_status thaw_pool_prepare(struct thaw_op_call *call, const char *name,
     snprintf(file, sizeof file, "%s.cl", name);
     snprintf(forward, sizeof forward, "%s_forward", name);
     snprintf(backward, sizeof backward, "%s_backward", name);
-    THAW_TRY(thaw_kernel_get(call->device, file, forward, defines->text, &state->forward));
-    return thaw_kernel_get(call->device, file, backward, defines->text, &state->backward);
+    THAW_TRY(get(call, file, forward, defines, &call->out.layout, false, &state->forward));
+    if (!call->want_grad_in[0])
+        return THAW_OK;
+    return get(call, file, backward, defines, &call->grad_in[0].layout, call->accumulate_in[0],
+               &state->backward);
 }
 
 /* `from` and `to` are the kernel's tensors in this order; the walk is over `to`. */

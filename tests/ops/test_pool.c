@@ -105,6 +105,9 @@ static void test_maxpool(void **state) {
         "ceil_mode: true}",
         (struct thaw_shape){2, 4, 7, 6}, (struct window){{2, 2}, {3, 2}, {0, 1}, {2, 1}, false}, 3,
         4);
+    /* more taps than a byte counts */
+    run("maxpool", "{kernel: [17, 16], stride: 2}", (struct thaw_shape){1, 3, 19, 18},
+        (struct window){{17, 16}, {2, 2}, {0, 0}, {1, 1}, false}, 2, 2);
     /* the third column of windows would begin behind the map */
     run("maxpool", "{kernel: 1, stride: 2, ceil_mode: true}", (struct thaw_shape){1, 4, 4, 4},
         (struct window){{1, 1}, {2, 2}, {0, 0}, {1, 1}, false}, 2, 2);
