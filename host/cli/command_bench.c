@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "cli/bench_candidates.h"
 #include "cli/bench_step.h"
 #include "cli/cli.h"
 #include "graph/profile.h"
@@ -12,14 +11,11 @@
 
 struct values {
     int batch, size;
-    int repeats, seconds; /* 0: not given */
-    bool layers, training, candidates, remember;
+    int repeats;
+    bool layers, training;
     const char *conv;
 };
-static const struct values defaults = {.batch = 8};
-
-#define REPEATS 3
-#define SECONDS 60
+static const struct values defaults = {.batch = 8, .repeats = 3};
 
 static const struct thaw_option options[] = {
     {"batch", 'b', THAW_OPTION_INT, offsetof(struct values, batch), "N", "images in a batch (8)", 1,
@@ -34,12 +30,6 @@ static const struct thaw_option options[] = {
      "repeat N times (3): the best of each pass, the median step", 1, 1000},
     {"conv", 0, THAW_OPTION_TEXT, offsetof(struct values, conv), "NAME",
      "force a convolution candidate where it applies", 0, 0},
-    {"candidates", 'c', THAW_OPTION_FLAG, offsetof(struct values, candidates), NULL,
-     "measure every candidate for every convolution instead", 0, 0},
-    {"remember", 0, THAW_OPTION_FLAG, offsetof(struct values, remember), NULL,
-     "with --candidates: use the best ones from now on", 0, 0},
-    {"seconds", 0, THAW_OPTION_INT, offsetof(struct values, seconds), "N",
-     "with --candidates: measure for so long at most (60)", 1, 86400},
 };
 
 static double gflops(double flops, double seconds) {
@@ -141,23 +131,13 @@ static thaw_status bench(const struct thaw_cli *cli, const struct values *values
     struct thaw_profile_options profile_options = {.batch = values->batch,
                                                    .training = values->training,
                                                    .layers = values->layers,
-                                                   .repeats =
-                                                       values->repeats ? values->repeats : REPEATS,
+                                                   .repeats = values->repeats,
                                                    .conv_candidate = values->conv};
     thaw_yaml *document;
     THAW_TRY(thaw_model_document(cli->arena, name, NULL, &document));
     struct thaw_graph_options graph_options = {.caps = thaw_device_get_caps(device),
                                                .size = values->size};
     THAW_TRY(thaw_graph_build(document, &graph_options, graph));
-    if (values->candidates) {
-        struct thaw_bench_candidates candidates = {.batch = values->batch,
-                                                   .training = values->training,
-                                                   .remember = values->remember,
-                                                   .seconds =
-                                                       values->seconds ? values->seconds : SECONDS};
-        THAW_TRY(thaw_graph_allocate(*graph, device, 0));
-        return thaw_cli_bench_candidates(cli, *graph, &candidates);
-    }
     uint64_t resident_bytes = 0;
     thaw_progress_update(cli->progress, "compiling and measuring %s", (*graph)->name);
     THAW_TRY(thaw_graph_allocate(*graph, device, 0));
@@ -171,28 +151,9 @@ static thaw_status bench(const struct thaw_cli *cli, const struct values *values
     return THAW_OK;
 }
 
-/* No option is parsed and then ignored. */
-static thaw_status check(const struct values *values) {
-    const struct {
-        bool given, wants_candidates;
-        const char *name;
-    } uses[] = {{values->remember, true, "--remember"},
-                {values->seconds, true, "--seconds"},
-                {values->layers, false, "--layers"},
-                {values->repeats, false, "--repeats"},
-                {values->conv, false, "--conv"}};
-    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
-        if (uses[i].given && uses[i].wants_candidates != values->candidates)
-            return thaw_fail(THAW_ERROR_INPUT, "%s %s", uses[i].name,
-                             values->candidates ? "does not go with --candidates"
-                                                : "needs --candidates");
-    return THAW_OK;
-}
-
 static thaw_status run(const struct thaw_cli *cli, const void *values) {
     thaw_device *device = NULL;
     struct thaw_graph *graph = NULL;
-    THAW_TRY(check(values));
     THAW_TRY(thaw_device_open(cli->device, NULL, &device));
     thaw_status status = bench(cli, values, device, &graph);
     thaw_graph_destroy(&graph);
@@ -203,25 +164,17 @@ static thaw_status run(const struct thaw_cli *cli, const void *values) {
 const struct thaw_command thaw_command_bench = {
     .name = "bench",
     .summary = "time a network, whole and per layer, against the device's measured peak",
-    .usage = "MODEL [--training] [--layers | --candidates] [--batch N] [--device SPEC] [--json]",
+    .usage = "MODEL [--training] [--layers] [--batch N] [--device SPEC] [--json]",
     .help =
         "MODEL is a built-in model or a model's YAML file. Prints the time of a pass, images per\n"
         "second, GFLOP/s and the fraction of the device's measured peak; with --layers the same\n"
         "for every layer. `step` is what a batch takes, the median: a pass forward, and with\n"
         "--training backward and an update of every weight by SGD with momentum. Weights are\n"
         "random: only the speed is real.\n\n"
-        "A convolution can be computed in several ways, the candidates. --candidates times those\n"
-        "that apply to each distinct convolution of the network, most work first, and marks the\n"
-        "best with *; a time with ~ is extrapolated from fewer images. Every result is compared\n"
-        "with that of the candidate `simple`: what differs is a warning and never the best.\n"
-        "--remember writes the best ones to a file in the cache folder (THAW_CACHE): all commands\n"
-        "use them from then on where device, driver, shapes and batch are the same. Another\n"
-        "candidate may round differently. For a run that fine-tunes some layers and freezes "
-        "others\n"
-        "do it twice, with and without --training, with the batch of the run.\n\n"
-        "examples:\n"
-        "  thaw bench resnet18 --training --layers --batch 16\n"
-        "  thaw bench resnet18 --training --candidates --remember --seconds 300 --batch 32\n",
+        "`thaw tune` measures the candidates that can compute a convolution, and remembers the\n"
+        "best.\n\n"
+        "example:\n"
+        "  thaw bench resnet18 --training --layers --batch 16\n",
     .takes = THAW_TAKES_DEVICE | THAW_TAKES_JSON,
     .min_arguments = 1,
     .max_arguments = 1,

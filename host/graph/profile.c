@@ -1,7 +1,6 @@
 #include "graph/profile.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/clock.h"
 
@@ -136,57 +135,16 @@ thaw_status thaw_profile_graph(struct thaw_graph *graph, const struct thaw_profi
     return status;
 }
 
-static void add_conv(struct thaw_profile_conv *convs, size_t *count, int node,
-                     const struct thaw_conv_problem *problem) {
-    struct thaw_profile_conv conv = {.problem = *problem, .node = node, .uses = 1};
-    thaw_conv_problem_key(problem, conv.key);
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp(convs[i].key, conv.key) == 0) {
-            convs[i].uses++;
-            return;
-        }
-    convs[(*count)++] = conv;
-}
-
-static double work(const struct thaw_profile_conv *conv) {
-    return conv->uses * thaw_conv_flops(&conv->problem.geometry, 1);
-}
-
-/* Most work first; else in the network's order. */
-static int compare_work(const void *a_, const void *b_) {
-    const struct thaw_profile_conv *a = a_, *b = b_;
-    double difference = work(b) - work(a);
-    if (difference != 0)
-        return difference > 0 ? 1 : -1;
-    return a->node != b->node ? a->node - b->node
-                              : (int)a->problem.direction - (int)b->problem.direction;
-}
-
-thaw_status thaw_profile_convs(struct thaw_graph *graph, const struct thaw_profile_options *options,
-                               struct thaw_arena *arena, struct thaw_profile_conv **ret_convs,
-                               size_t *ret_count) {
-    thaw_exec *exec = NULL;
-    struct thaw_exec_options exec_options = {.batch = options->batch,
-                                             .training = options->training,
-                                             .loss = options->training,
-                                             .plan_only = true,
-                                             .conv_candidate = options->conv_candidate};
-    size_t count = 0;
-    struct thaw_profile_conv *convs =
-        thaw_arena_array(arena, graph->node_count * THAW_CONV_DIRECTION_COUNT, sizeof *convs);
-    if (!convs)
-        return THAW_ERROR_MEMORY;
-    set_training(graph, options->training);
-    THAW_TRY(thaw_exec_create(graph, &exec_options, &exec));
-    for (int i = 0; i < (int)graph->node_count; i++)
-        for (int d = 0; d < THAW_CONV_DIRECTION_COUNT; d++) {
-            struct thaw_conv_problem problem;
-            if (thaw_exec_conv_problem(exec, i, (enum thaw_conv_direction)d, &problem))
-                add_conv(convs, &count, i, &problem);
-        }
-    thaw_exec_destroy(&exec);
-    qsort(convs, count, sizeof *convs, compare_work);
-    *ret_convs = convs;
-    *ret_count = count;
+thaw_status thaw_profile_problems(struct thaw_graph *graph, int batch, bool training,
+                                  struct thaw_arena *arena, struct thaw_problems *ret_problems) {
+    struct thaw_problems problems = {0};
+    for (int pass = 0; pass < 1 + training; pass++) { /* inference, which a run does too */
+        struct thaw_exec_options options = {
+            .batch = batch, .training = pass == 1, .loss = pass == 1};
+        set_training(graph, pass == 1);
+        THAW_TRY(thaw_problems_add(&problems, arena, graph, &options));
+    }
+    thaw_problems_sort(&problems);
+    *ret_problems = problems;
     return THAW_OK;
 }

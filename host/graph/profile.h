@@ -3,7 +3,7 @@
 #define THAW_GRAPH_PROFILE_H
 
 #include "graph/exec.h"
-#include "kernels/conv.h"
+#include "graph/problems.h"
 
 struct thaw_profile_options {
     int batch;
@@ -35,17 +35,9 @@ struct thaw_profile {
 thaw_status thaw_profile_graph(struct thaw_graph *graph, const struct thaw_profile_options *options,
                                struct thaw_arena *arena, struct thaw_profile *ret_profile);
 
-/* A convolution of a network: its nodes with the same problem are one entry. */
-struct thaw_profile_conv {
-    struct thaw_conv_problem problem;
-    char key[THAW_CONV_KEY_SIZE];
-    int node, uses; /* the first one, and how many there are */
-};
-
-/* The distinct problems of the passes that thaw_profile_graph would time, those with the most work
- * first; of the arena. `layers` and `repeats` mean nothing here. */
-thaw_status thaw_profile_convs(struct thaw_graph *graph, const struct thaw_profile_options *options,
-                               struct thaw_arena *arena, struct thaw_profile_conv **ret_convs,
-                               size_t *ret_count);
+/* The convolutions of inference and, if asked for, of training everything, those with the most work
+ * first; of the arena. The graph must be allocated. */
+thaw_status thaw_profile_problems(struct thaw_graph *graph, int batch, bool training,
+                                  struct thaw_arena *arena, struct thaw_problems *ret_problems);
 
 #endif

@@ -123,7 +123,7 @@ void thaw_conv_problem_key(const struct thaw_conv_problem *problem,
              problem->accumulate ? " accumulate" : "");
 }
 
-static const struct thaw_conv_candidate *find(const char *name) {
+const struct thaw_conv_candidate *thaw_conv_find(const char *name) {
     for (size_t i = 0; i < CANDIDATES; i++)
         if (strcmp(thaw_conv_candidates[i]->name, name) == 0)
             return thaw_conv_candidates[i];
@@ -146,41 +146,55 @@ static thaw_status fail_unknown(const char *name) {
     return status;
 }
 
-/* The measured choice, or NULL. */
-static const struct thaw_conv_candidate *remembered(thaw_device *device,
-                                                    const struct thaw_conv_problem *problem) {
-    char key[THAW_CONV_KEY_SIZE];
-    thaw_conv_problem_key(problem, key);
-    const char *name = thaw_tuning_find(device, key);
-    return name ? find(name) : NULL;
+const struct thaw_conv_candidate *thaw_conv_usual(const struct thaw_conv_problem *problem,
+                                                  const struct thaw_device_caps *caps) {
+    for (size_t i = 0; i < CANDIDATES; i++) {
+        const struct thaw_conv_candidate *candidate = thaw_conv_candidates[i];
+        if (candidate->applies(problem, caps) &&
+            (!candidate->recommended || candidate->recommended(problem, caps)))
+            return candidate;
+    }
+    return NULL;
 }
 
-thaw_status thaw_conv_select(thaw_device *device, const struct thaw_conv_problem *problem,
+/* The measured choice, or NULL. */
+static const struct thaw_conv_candidate *remembered(thaw_device *device,
+                                                    struct thaw_conv_problem *problem) {
+    char key[THAW_CONV_KEY_SIZE];
+    struct thaw_tuning_choice choice;
+    thaw_conv_problem_key(problem, key);
+    if (!thaw_tuning_find(device, key, &choice))
+        return NULL;
+    const struct thaw_conv_candidate *candidate = thaw_conv_find(choice.candidate);
+    problem->variant = choice.variant;
+    if (candidate && candidate->applies(problem, thaw_device_get_caps(device)))
+        return candidate;
+    problem->variant = 0;
+    return NULL;
+}
+
+thaw_status thaw_conv_select(thaw_device *device, struct thaw_conv_problem *problem,
                              const char *forced, const struct thaw_conv_candidate **ret_candidate) {
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     const struct thaw_conv_candidate *choice = NULL;
     if (forced) {
-        choice = find(forced);
+        choice = thaw_conv_find(forced);
         if (!choice)
             return fail_unknown(forced);
     }
-    if (!choice || !choice->applies(problem, caps))
+    if (!choice || !choice->applies(problem, caps)) {
+        problem->variant = 0;
         choice = remembered(device, problem);
-    if (choice && choice->applies(problem, caps)) {
-        *ret_candidate = choice;
-        return THAW_OK;
     }
-    for (size_t i = 0; i < CANDIDATES; i++) {
-        choice = thaw_conv_candidates[i];
-        if (choice->applies(problem, caps) &&
-            (!choice->recommended || choice->recommended(problem, caps))) {
-            *ret_candidate = choice;
-            return THAW_OK;
-        }
+    if (!choice)
+        choice = thaw_conv_usual(problem, caps);
+    if (!choice) {
+        char key[THAW_CONV_KEY_SIZE];
+        thaw_conv_problem_key(problem, key);
+        return thaw_fail(THAW_ERROR_UNSUPPORTED, "no candidate computes %s", key);
     }
-    char key[THAW_CONV_KEY_SIZE];
-    thaw_conv_problem_key(problem, key);
-    return thaw_fail(THAW_ERROR_UNSUPPORTED, "no candidate computes %s", key);
+    *ret_candidate = choice;
+    return THAW_OK;
 }
 
 struct thaw_conv {
@@ -194,16 +208,17 @@ struct thaw_conv {
 thaw_status thaw_conv_create(thaw_device *device, const struct thaw_conv_problem *problem,
                              const char *forced, thaw_conv **ret_conv) {
     const struct thaw_conv_candidate *candidate = NULL;
-    THAW_TRY(thaw_conv_select(device, problem, forced, &candidate));
+    struct thaw_conv_problem chosen = *problem;
+    THAW_TRY(thaw_conv_select(device, &chosen, forced, &candidate));
     thaw_conv *conv = calloc(1, sizeof *conv);
     if (!conv)
         return thaw_fail(THAW_ERROR_MEMORY, "out of memory for a convolution");
     conv->device = device;
     conv->candidate = candidate;
-    conv->problem = *problem;
+    conv->problem = chosen;
     if (candidate->workspace_bytes) // NOLINT(clang-analyzer-core.NullDereference): set on success
-        conv->workspace_bytes = candidate->workspace_bytes(problem, thaw_device_get_caps(device));
-    thaw_status status = candidate->prepare(device, problem, &conv->state);
+        conv->workspace_bytes = candidate->workspace_bytes(&chosen, thaw_device_get_caps(device));
+    thaw_status status = candidate->prepare(device, &chosen, &conv->state);
     if (status != THAW_OK) {
         thaw_conv_destroy(&conv);
         return thaw_context(status, "convolution '%s'", candidate->name);

@@ -14,6 +14,7 @@
 #ifndef THAW_KERNELS_CONV_H
 #define THAW_KERNELS_CONV_H
 
+#include "kernels/variant.h"
 #include "tensor/tensor.h"
 
 enum thaw_conv_direction {
@@ -59,6 +60,7 @@ struct thaw_conv_problem {
     enum thaw_activation activation; /* forward only */
     float activation_parameter;
     bool accumulate; /* adds to the output instead of overwriting it */
+    int variant;     /* of the candidate (kernels/variant.h); selection sets it */
 };
 
 /* The weight layout that the candidates of this device share for such a convolution: the master
@@ -95,8 +97,9 @@ struct thaw_conv_state {
 };
 
 struct thaw_conv_candidate {
-    const char *name;    /* "direct", "im2col_gemm", ... */
-    const char *summary; /* one line for people */
+    const char *name;                     /* "direct", "im2col_gemm", ... */
+    const char *summary;                  /* one line for people */
+    const struct thaw_variants *variants; /* NULL: none */
     /* Whether it computes the problem correctly on such a device. */
     bool (*applies)(const struct thaw_conv_problem *, const struct thaw_device_caps *);
     /* Whether the default choice should take it when it applies; NULL: always. */
@@ -113,10 +116,17 @@ struct thaw_conv_candidate {
 extern const struct thaw_conv_candidate *const thaw_conv_candidates[];
 extern const size_t thaw_conv_candidate_count;
 
-/* The choice. `forced` (may be NULL) names a candidate: where it does not apply the default choice
- * is made, so that one name can be forced on a whole network; an unknown name is THAW_ERROR_INPUT
- * with the nearest. */
-thaw_status thaw_conv_select(thaw_device *device, const struct thaw_conv_problem *problem,
+/* NULL when there is none of that name. */
+const struct thaw_conv_candidate *thaw_conv_find(const char *name);
+
+/* What is chosen where nothing was forced or measured; NULL when nothing applies. */
+const struct thaw_conv_candidate *thaw_conv_usual(const struct thaw_conv_problem *problem,
+                                                  const struct thaw_device_caps *caps);
+
+/* The choice. `forced` (may be NULL) names a candidate, which the problem's variant is of: where it
+ * does not apply the default choice is made, so that one name can be forced on a whole network; an
+ * unknown name is THAW_ERROR_INPUT with the nearest. Else the problem's variant is set. */
+thaw_status thaw_conv_select(thaw_device *device, struct thaw_conv_problem *problem,
                              const char *forced, const struct thaw_conv_candidate **ret_candidate);
 
 /* A prepared convolution: selection made, kernels built. */

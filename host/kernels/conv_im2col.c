@@ -144,6 +144,11 @@ size_t thaw_im2col_workspace_bytes(const struct thaw_conv_problem *problem,
     return make_sizes(problem, caps).end * sizeof(float);
 }
 
+struct thaw_gemm_problem thaw_im2col_product(const struct thaw_conv_problem *problem,
+                                             const struct thaw_device_caps *caps) {
+    return make_sizes(problem, caps).gemm;
+}
+
 /* Each with the options it needs alone, so that few programs serve a network. */
 static thaw_status get_kernels(thaw_device *device, const struct thaw_conv_problem *problem,
                                struct thaw_conv_state *state) {

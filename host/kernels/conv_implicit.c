@@ -50,16 +50,13 @@ static struct axis horizontal(const struct thaw_conv_geometry *g) {
     return make_axis(g->x.w, g->y.w, g->w.kw, g->stride_w, g->dilation_w, g->pad_left, g->y.halo);
 }
 
-/* The matrix product of one image batch: rows, columns, and how many of them side by side. */
-struct product {
-    size_t m, n, batches;
-};
-
 #define PARTIAL_BYTES_MAX ((size_t)64 << 20)
 #define SPLIT_PIXELS_MIN 256
 
 /* Into how many parts backward weight cuts the pixels: four work-groups to a compute unit. */
-static int count_splits(const struct thaw_conv_geometry *g, const struct thaw_device_caps *caps) {
+static int count_splits(const struct thaw_conv_problem *problem,
+                        const struct thaw_device_caps *caps) {
+    const struct thaw_conv_geometry *g = &problem->geometry;
     size_t m = (size_t)(g->w.o / g->groups), n = (size_t)g->w.i * (size_t)g->w.kh * (size_t)g->w.kw;
     size_t most = (size_t)g->x.n * (size_t)g->y.h * (size_t)g->y.w / SPLIT_PIXELS_MIN;
     size_t room = PARTIAL_BYTES_MAX / (sizeof(float) * (size_t)g->w.o * n);
@@ -67,28 +64,32 @@ static int count_splits(const struct thaw_conv_geometry *g, const struct thaw_de
     if (most < 2)
         return 1;
     size_t groups = (size_t)g->groups;
-    struct thaw_tile tile = thaw_tile_choose(m, n, groups * most, caps->max_work_group_size, caps);
+    struct thaw_tile_product all = {m, n, groups * most, problem->variant};
+    struct thaw_tile tile = thaw_tile_choose(&all, caps->max_work_group_size, caps);
     size_t height = thaw_tile_height(&tile), width = thaw_tile_width(&tile);
     size_t tiles = (m + height - 1) / height * ((n + width - 1) / width) * groups;
     size_t wanted = (4 * (size_t)caps->compute_units + tiles - 1) / tiles;
     return (int)(wanted < 1 ? 1 : wanted < most ? wanted : most);
 }
 
-static struct product make_product(const struct thaw_conv_problem *problem, int batch,
-                                   const struct thaw_device_caps *caps) {
+static struct thaw_tile_product make_product(const struct thaw_conv_problem *problem, int batch,
+                                             const struct thaw_device_caps *caps) {
     const struct thaw_conv_geometry *g = &problem->geometry;
     size_t groups = (size_t)g->groups, o = (size_t)g->w.o / groups, i = (size_t)g->w.i;
     switch (problem->direction) {
     case THAW_CONV_FORWARD:
-        return (struct product){o, (size_t)batch * (size_t)g->y.h * (size_t)g->y.w, groups};
+        return (struct thaw_tile_product){o, (size_t)batch * (size_t)g->y.h * (size_t)g->y.w,
+                                          groups, problem->variant};
     case THAW_CONV_BACKWARD_DATA: {
         struct axis v = vertical(g), h = horizontal(g);
-        return (struct product){i, (size_t)batch * (size_t)v.largest * (size_t)h.largest,
-                                groups * (size_t)v.classes * (size_t)h.classes};
+        return (struct thaw_tile_product){i, (size_t)batch * (size_t)v.largest * (size_t)h.largest,
+                                          groups * (size_t)v.classes * (size_t)h.classes,
+                                          problem->variant};
     }
     default:
-        return (struct product){o, i * (size_t)g->w.kh * (size_t)g->w.kw,
-                                groups * (size_t)count_splits(g, caps)};
+        return (struct thaw_tile_product){o, i * (size_t)g->w.kh * (size_t)g->w.kw,
+                                          groups * (size_t)count_splits(problem, caps),
+                                          problem->variant};
     }
 }
 
@@ -96,8 +97,8 @@ static bool applies(const struct thaw_conv_problem *problem, const struct thaw_d
     int x_halo = 0, grad_y_halo = 0;
     thaw_conv_halos(&problem->geometry, &x_halo, &grad_y_halo);
     bool reads_x = problem->direction != THAW_CONV_BACKWARD_DATA;
-    return thaw_tile_possible(caps) && thaw_conv_is_unblocked(&problem->geometry) &&
-           thaw_conv_fits_int(&problem->geometry) &&
+    return thaw_tile_possible(problem->variant, caps) &&
+           thaw_conv_is_unblocked(&problem->geometry) && thaw_conv_fits_int(&problem->geometry) &&
            (!reads_x || problem->geometry.x.halo >= x_halo);
 }
 
@@ -112,7 +113,7 @@ static size_t workspace_bytes(const struct thaw_conv_problem *problem,
     const struct thaw_conv_geometry *g = &problem->geometry;
     if (problem->direction != THAW_CONV_BACKWARD_WEIGHT)
         return 0;
-    size_t splits = (size_t)count_splits(g, caps);
+    size_t splits = (size_t)count_splits(problem, caps);
     size_t weights = (size_t)g->w.o * (size_t)g->w.i * (size_t)g->w.kh * (size_t)g->w.kw;
     return splits > 1 ? splits * weights * sizeof(float) : 0;
 }
@@ -135,7 +136,7 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
     thaw_conv_define_weights(problem, &defines);
     thaw_conv_define_activation(problem, &defines);
     if (problem->direction == THAW_CONV_BACKWARD_WEIGHT) {
-        if (count_splits(g, caps) > 1)
+        if (count_splits(problem, caps) > 1)
             THAW_TRY(thaw_kernel_get(device, "conv_reduce.cl", "conv_reduce", defines.text,
                                      &state->kernels[1]));
     } else if (problem->direction == THAW_CONV_BACKWARD_DATA) {
@@ -143,9 +144,9 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
     }
     const char *const *name = names[problem->direction];
     thaw_define_int(&defines, name[0], 1);
-    struct product product = make_product(problem, g->x.n, caps);
-    return thaw_tile_kernel(device, "tiled.cl", name[1], &defines, product.m, product.n,
-                            product.batches, &plan->tile, &state->kernels[0]);
+    struct thaw_tile_product product = make_product(problem, g->x.n, caps);
+    return thaw_tile_kernel(device, "tiled.cl", name[1], &defines, &product, &plan->tile,
+                            &state->kernels[0]);
 }
 
 static thaw_status run_backward_weight(thaw_device *device, const struct thaw_conv_problem *problem,
@@ -154,7 +155,7 @@ static thaw_status run_backward_weight(thaw_device *device, const struct thaw_co
                                        const struct thaw_conv_run *run) {
     const struct thaw_conv_geometry *g = &problem->geometry;
     const struct plan *plan = state->extra;
-    int splits = count_splits(g, thaw_device_get_caps(device));
+    int splits = count_splits(problem, thaw_device_get_caps(device));
     int pixels = run->batch * g->y.h * g->y.w, depth = plan->tile.depth;
     int chunk = (pixels + splits * depth - 1) / (splits * depth) * depth;
     THAW_TRY(thaw_conv_launch(device, state->kernels[0], range, problem, THAW_ARG_BUFFER(run->x),
@@ -174,8 +175,9 @@ static thaw_status run(thaw_device *device, const struct thaw_conv_problem *prob
                        const struct thaw_conv_state *state, const struct thaw_conv_run *run) {
     const struct plan *plan = state->extra;
     struct axis v = vertical(&problem->geometry), h = horizontal(&problem->geometry);
-    struct product product = make_product(problem, run->batch, thaw_device_get_caps(device));
-    struct thaw_range range = thaw_tile_range(&plan->tile, product.m, product.n, product.batches);
+    struct thaw_tile_product product =
+        make_product(problem, run->batch, thaw_device_get_caps(device));
+    struct thaw_range range = thaw_tile_range(&plan->tile, &product);
     switch (problem->direction) {
     case THAW_CONV_FORWARD:
         return thaw_conv_launch(device, state->kernels[0], &range, problem, THAW_ARG_BUFFER(run->x),
@@ -195,6 +197,7 @@ static thaw_status run(thaw_device *device, const struct thaw_conv_problem *prob
 const struct thaw_conv_candidate thaw_conv_implicit = {
     .name = "implicit_gemm",
     .summary = "implicit matrix product with local-memory tiles (GPU)",
+    .variants = &thaw_tile_variants,
     .applies = applies,
     .recommended = recommended,
     .workspace_bytes = workspace_bytes,

@@ -26,7 +26,7 @@ void thaw_gemm_problem_key(const struct thaw_gemm_problem *problem,
              problem->accumulate ? " accumulate" : "");
 }
 
-static const struct thaw_gemm_candidate *find(const char *name) {
+const struct thaw_gemm_candidate *thaw_gemm_find(const char *name) {
     for (size_t i = 0; i < thaw_gemm_candidate_count; i++)
         if (strcmp(name, thaw_gemm_candidates[i]->name) == 0)
             return thaw_gemm_candidates[i];
@@ -43,40 +43,54 @@ static thaw_status fail_unknown(const char *name) {
                      nearest ? "'?" : "");
 }
 
-/* The measured choice, or NULL. */
-static const struct thaw_gemm_candidate *remembered(thaw_device *device,
-                                                    const struct thaw_gemm_problem *problem) {
-    char key[THAW_GEMM_KEY_SIZE];
-    thaw_gemm_problem_key(problem, key);
-    const char *name = thaw_tuning_find(device, key);
-    return name ? find(name) : NULL;
+const struct thaw_gemm_candidate *thaw_gemm_usual(const struct thaw_gemm_problem *problem,
+                                                  const struct thaw_device_caps *caps) {
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
+        const struct thaw_gemm_candidate *candidate = thaw_gemm_candidates[i];
+        if (candidate->applies(problem, caps) &&
+            (!candidate->recommended || candidate->recommended(problem, caps)))
+            return candidate;
+    }
+    return NULL;
 }
 
-thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
+/* The measured choice, or NULL. */
+static const struct thaw_gemm_candidate *remembered(thaw_device *device,
+                                                    struct thaw_gemm_problem *problem) {
+    char key[THAW_GEMM_KEY_SIZE];
+    struct thaw_tuning_choice choice;
+    thaw_gemm_problem_key(problem, key);
+    if (!thaw_tuning_find(device, key, &choice))
+        return NULL;
+    const struct thaw_gemm_candidate *candidate = thaw_gemm_find(choice.candidate);
+    problem->variant = choice.variant;
+    if (candidate && candidate->applies(problem, thaw_device_get_caps(device)))
+        return candidate;
+    problem->variant = 0;
+    return NULL;
+}
+
+thaw_status thaw_gemm_select(thaw_device *device, struct thaw_gemm_problem *problem,
                              const char *forced, const struct thaw_gemm_candidate **ret_candidate) {
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     const struct thaw_gemm_candidate *choice = NULL;
     if (forced) {
-        choice = find(forced);
+        choice = thaw_gemm_find(forced);
         if (!choice)
             return fail_unknown(forced);
     }
-    if (!choice || !choice->applies(problem, caps))
+    if (!choice || !choice->applies(problem, caps)) {
+        problem->variant = 0;
         choice = remembered(device, problem);
-    if (choice && choice->applies(problem, caps)) {
-        *ret_candidate = choice;
-        return THAW_OK;
     }
-    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
-        const struct thaw_gemm_candidate *candidate = thaw_gemm_candidates[i];
-        if (candidate->applies(problem, caps) &&
-            (!candidate->recommended || candidate->recommended(problem, caps))) {
-            *ret_candidate = candidate;
-            return THAW_OK;
-        }
-    }
-    return thaw_fail(THAW_ERROR_UNSUPPORTED, "no matrix product of %d x %d x %d for this device",
-                     problem->m, problem->n, problem->k);
+    if (!choice)
+        choice = thaw_gemm_usual(problem, caps);
+    if (!choice)
+        return thaw_fail(THAW_ERROR_UNSUPPORTED,
+                         "no matrix product of %d x %d x %d for this device", problem->m,
+                         problem->n, problem->k);
+    *ret_candidate = choice;
+    return THAW_OK;
 }
 
 size_t thaw_gemm_workspace_max(const struct thaw_gemm_problem *problem,

@@ -11,6 +11,7 @@ struct thaw_gemm_problem {
     bool transpose_b;  /* B is stored [n][k] */
     int lda, ldb, ldc; /* row strides in floats */
     bool accumulate;   /* beta = 1, else 0 */
+    int variant;       /* of the candidate (kernels/variant.h); selection sets it */
 };
 
 struct thaw_gemm_run {
@@ -27,6 +28,7 @@ struct thaw_gemm_state {
  * `accumulate`; transposes stay as they were. Neither workspace nor beta = 0 read what C holds. */
 struct thaw_gemm_candidate {
     const char *name, *summary;
+    const struct thaw_variants *variants; /* NULL: none */
     bool (*applies)(const struct thaw_gemm_problem *, const struct thaw_device_caps *);
     bool (*recommended)(const struct thaw_gemm_problem *,
                         const struct thaw_device_caps *); /* NULL: always */
@@ -46,8 +48,11 @@ extern const size_t thaw_gemm_candidate_count;
 void thaw_gemm_problem_key(const struct thaw_gemm_problem *problem,
                            char ret_key[THAW_GEMM_KEY_SIZE]);
 
-/* As thaw_conv_select, for matrix products. */
-thaw_status thaw_gemm_select(thaw_device *device, const struct thaw_gemm_problem *problem,
+/* As thaw_conv_find, thaw_conv_usual and thaw_conv_select, for matrix products. */
+const struct thaw_gemm_candidate *thaw_gemm_find(const char *name);
+const struct thaw_gemm_candidate *thaw_gemm_usual(const struct thaw_gemm_problem *problem,
+                                                  const struct thaw_device_caps *caps);
+thaw_status thaw_gemm_select(thaw_device *device, struct thaw_gemm_problem *problem,
                              const char *forced, const struct thaw_gemm_candidate **ret_candidate);
 
 /* The largest workspace that any candidate which applies would ask for. */

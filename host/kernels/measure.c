@@ -1,356 +1,252 @@
-#include "kernels/measure.h"
-
 #include <math.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "core/rng.h"
+#include "kernels/measure_internal.h"
 #include "kernels/tuning.h"
 
-#define CHECK_S 0.1   /* how long `simple` may compute what others are compared with */
 #define TIMING_S 0.15 /* how long a candidate is timed, at least RUNS_MIN runs */
 #define RUNS_MIN 2
 #define RUNS_MAX 30
-#define HOPELESS 4.0 /* times the best: one run is enough, of fewer images if need be */
+/* Times the best: not worth a whole run by the time of one part; by that of a few parts; not worth
+ * a second run. */
+#define HOPELESS_ONE 16.0
+#define HOPELESS 4.0
+#define BEHIND 1.5
+/* What one must be faster than the usual choice to take its place. */
+#define MARGIN 0.97
+/* Multiply-adds on the host for the samples of a problem. */
+#define SAMPLE_TERMS 4e6
+#define SAMPLES_MIN 24
 
 /* ---- random data ---------------------------------------------------------------------------- */
 
-/* A prime, so that no stride of a tensor repeats it: as good as fresh draws here, and far faster
- * for tensors of many millions. */
-#define TABLE_SIZE 65521
-
-struct source {
-    float table[TABLE_SIZE]; /* uniform in [-1, 1) */
-    size_t at;
-};
-
-static void source_init(struct source *source) {
-    struct thaw_rng rng = thaw_rng_init(0, THAW_RNG_TEST, 0, 0);
-    for (size_t i = 0; i < TABLE_SIZE; i++)
-        source->table[i] = thaw_rng_between(&rng, -1, 1);
+struct thaw_source *thaw_source_create(void) {
+    struct thaw_source *source = malloc(sizeof *source);
+    if (!source) {
+        thaw_fail(THAW_ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    source->rng = thaw_rng_init(0, THAW_RNG_TEST, 0, 0);
+    for (size_t i = 0; i < THAW_SOURCE_SIZE; i++) {
+        float value = thaw_rng_between(&source->rng, -1, 1);
+        source->table[i] = value == 0 ? 0.5f : value;
+    }
     source->at = 0;
+    return source;
 }
 
-static float source_next(struct source *source) {
-    source->at = source->at + 1 < TABLE_SIZE ? source->at + 1 : 0;
+float thaw_source_next(struct thaw_source *source) {
+    source->at = source->at + 1 < THAW_SOURCE_SIZE ? source->at + 1 : 0;
     return source->table[source->at];
 }
 
-/* `data` is zero: halo and lanes past C stay so. */
-static void fill_layout(const struct thaw_layout *l, struct source *source, float *data) {
-    for (int b = 0; b < thaw_layout_blocks(l); b++)
-        for (int n = 0; n < l->n; n++)
-            for (int y = 0; y < l->h; y++) {
-                float *row = data + thaw_layout_index(l, n, b * l->block, y, 0);
-                for (int i = 0; i < l->w * l->block; i++)
-                    if (b * l->block + i % l->block < l->c)
-                        row[i] = source_next(source);
-            }
+static int below(struct thaw_source *source, int count) {
+    int at = (int)thaw_rng_between(&source->rng, 0, (float)count);
+    return at < count ? at : count - 1;
 }
 
-/* `data` is zero: padding stays so. Rows are block_o values long, in the order of
- * thaw_filter_index. */
-static void fill_filter(const struct thaw_filter *f, struct source *source, float *data) {
-    size_t taps = (size_t)f->kh * (size_t)f->kw, block_i = (size_t)f->block_i;
-    size_t blocks_i = ((size_t)f->i + block_i - 1) / block_i;
-    size_t rows = thaw_filter_size(f) / (size_t)f->block_o;
-    for (size_t row = 0; row < rows; row++, data += f->block_o) {
-        size_t panel = row / block_i / taps;
-        size_t i = panel % blocks_i * block_i + row % block_i;
-        size_t o = panel / blocks_i * (size_t)f->block_o;
-        for (size_t lane = 0; i < (size_t)f->i && lane < (size_t)f->block_o; lane++)
-            if (o + lane < (size_t)f->o)
-                data[lane] = source_next(source);
-    }
+int thaw_source_place(struct thaw_source *source, int count) {
+    int end = below(source, 4); /* 0 first ones, 1 last ones, 2 and 3 anywhere */
+    int from = below(source, end < 2 && count > 2 ? 2 : count);
+    return end == 1 ? count - 1 - from : from;
 }
 
-/* ---- the bench ------------------------------------------------------------------------------ */
+size_t thaw_bench_sample_count(double terms) {
+    double count = SAMPLE_TERMS / terms;
+    return count < SAMPLES_MIN              ? SAMPLES_MIN
+           : count > THAW_BENCH_SAMPLES_MAX ? THAW_BENCH_SAMPLES_MAX
+                                            : (size_t)count;
+}
 
-/* One problem with its data. */
-struct bench {
-    thaw_device *device;
-    const struct thaw_conv_problem *problem;
-    struct thaw_conv_run run; /* without workspace */
-    cl_mem out;               /* the one of run's that is written */
-    size_t out_count;         /* floats */
-    float *start;             /* what `out` holds before a run that is compared */
-    float *expected, *actual;
-    double tolerance;
-    int check_batch;   /* images of a run that is compared */
-    double expected_s; /* how long `simple` took for them */
-};
-
-/* Of an element: two sums of K products of [-1, 1) in any order differ by a few
- * 2^-24 sqrt(K) (1 + sqrt(K) / 3); the factor leaves Winograd's transforms two digits more. A
- * forgotten or doubled row of terms is far outside. */
-static double tolerance(const struct thaw_conv_problem *problem, int batch) {
-    const struct thaw_conv_geometry *g = &problem->geometry;
-    double terms = (double)g->w.i * g->w.kh * g->w.kw + 1;
-    if (problem->direction == THAW_CONV_BACKWARD_DATA)
-        terms = (double)g->w.o / g->groups * g->w.kh * g->w.kw + 1;
-    else if (problem->direction == THAW_CONV_BACKWARD_WEIGHT)
-        terms = (double)batch * g->y.h * g->y.w + 1;
+double thaw_bench_tolerance(double terms) {
     return 128 * ldexp(1, -24) * sqrt(terms) * (1 + sqrt(terms) / 3);
 }
 
-static float *allocate(size_t count) {
-    float *data = calloc(count, sizeof *data);
-    if (!data)
-        thaw_fail(THAW_ERROR_MEMORY, "out of memory for %zu values to measure with", count);
-    return data;
+thaw_status thaw_bench_array(size_t count, float **ret_array) {
+    *ret_array = calloc(count, sizeof **ret_array);
+    return *ret_array ? THAW_OK
+                      : thaw_fail(THAW_ERROR_MEMORY, "out of memory for %zu values to measure with",
+                                  count);
 }
 
-/* A buffer of random values of a layout or, when that is NULL, of a filter. */
-static thaw_status create_buffer(struct bench *bench, struct source *source,
-                                 const struct thaw_layout *layout, const struct thaw_filter *filter,
-                                 bool is_out, cl_mem *ret_buffer) {
-    size_t count = layout ? thaw_layout_size(layout) : thaw_filter_size(filter);
-    float *data = allocate(count);
-    if (!data)
-        return THAW_ERROR_MEMORY;
-    if (layout)
-        fill_layout(layout, source, data);
-    else
-        fill_filter(filter, source, data);
-    thaw_status status = thaw_buffer_create(bench->device, count * sizeof *data, ret_buffer);
-    if (status == THAW_OK)
-        status = thaw_buffer_write(bench->device, *ret_buffer, 0, data, count * sizeof *data);
-    if (is_out && status == THAW_OK) {
-        bench->out = *ret_buffer;
-        bench->out_count = count;
-        bench->start = data;
-        return THAW_OK;
-    }
-    free(data);
-    return status;
+thaw_status thaw_bench_buffer(thaw_device *device, const float *values, size_t count,
+                              cl_mem *ret_buffer) {
+    THAW_TRY(thaw_buffer_create(device, count * sizeof *values, ret_buffer));
+    return thaw_buffer_write(device, *ret_buffer, 0, values, count * sizeof *values);
 }
 
-static thaw_status bench_init(struct bench *bench, struct source *source) {
-    const struct thaw_conv_problem *problem = bench->problem;
-    const struct thaw_conv_geometry *g = &problem->geometry;
-    struct thaw_filter bias = {g->w.o, 1, 1, 1, g->w.block_o, 1};
-    enum thaw_conv_direction direction = problem->direction;
-    bench->run.batch = g->x.n;
-    THAW_TRY(create_buffer(bench, source, &g->x, NULL, direction == THAW_CONV_BACKWARD_DATA,
-                           &bench->run.x));
-    THAW_TRY(create_buffer(bench, source, NULL, &g->w, direction == THAW_CONV_BACKWARD_WEIGHT,
-                           &bench->run.w));
-    THAW_TRY(
-        create_buffer(bench, source, &g->y, NULL, direction == THAW_CONV_FORWARD, &bench->run.y));
-    if (problem->bias)
-        THAW_TRY(create_buffer(bench, source, NULL, &bias, false, &bench->run.bias));
-    bench->expected = allocate(bench->out_count);
-    bench->actual = allocate(bench->out_count);
-    return bench->expected && bench->actual ? THAW_OK : THAW_ERROR_MEMORY;
-}
+/* ---- one way -------------------------------------------------------------------------------- */
 
-static void bench_finish(struct bench *bench) {
-    thaw_buffer_destroy(&bench->run.x);
-    thaw_buffer_destroy(&bench->run.w);
-    thaw_buffer_destroy(&bench->run.y);
-    thaw_buffer_destroy(&bench->run.bias);
-    free(bench->start);
-    free(bench->expected);
-    free(bench->actual);
-}
-
-/* A candidate ready to run on a bench; starts as {0}. */
+/* A way made ready. */
 struct trial {
-    const struct bench *bench;
-    const struct thaw_conv_candidate *candidate;
-    struct thaw_conv_state state;
-    cl_mem workspace;
+    struct thaw_bench *bench;
+    const struct thaw_bench_kind *kind;
+    void *state;
 };
 
-static thaw_status trial_init(struct trial *trial, const struct bench *bench,
-                              const struct thaw_conv_candidate *candidate) {
-    const struct thaw_device_caps *caps = thaw_device_get_caps(bench->device);
-    trial->bench = bench;
-    trial->candidate = candidate;
-    THAW_TRY(candidate->prepare(bench->device, bench->problem, &trial->state));
-    size_t bytes =
-        candidate->workspace_bytes ? candidate->workspace_bytes(bench->problem, caps) : 0;
-    return bytes ? thaw_buffer_create(bench->device, bytes, &trial->workspace) : THAW_OK;
-}
-
-static void trial_finish(struct trial *trial) {
-    thaw_buffer_destroy(&trial->workspace);
-    free(trial->state.extra);
-}
-
-static thaw_status trial_run(const struct trial *trial, int batch, double *ret_s) {
-    const struct bench *bench = trial->bench;
-    struct thaw_conv_run run = bench->run;
-    run.workspace = trial->workspace;
-    run.batch = batch;
+static thaw_status run(const struct trial *trial, int parts, double *ret_s) {
     double start = thaw_clock_s();
-    THAW_TRY(trial->candidate->run(bench->device, bench->problem, &trial->state, &run));
-    THAW_TRY(thaw_device_finish(bench->device));
+    THAW_TRY(trial->kind->run(trial->bench, trial->state, parts));
+    THAW_TRY(thaw_device_finish(trial->bench->device));
     *ret_s = thaw_clock_s() - start;
     return THAW_OK;
 }
 
-/* The whole output of a run from the same start: halo, padding and images past the batch too. */
-static thaw_status trial_result(const struct trial *trial, float *ret_out, double *ret_s) {
-    const struct bench *bench = trial->bench;
-    size_t size_bytes = bench->out_count * sizeof(float);
-    THAW_TRY(thaw_buffer_write(bench->device, bench->out, 0, bench->start, size_bytes));
-    THAW_TRY(trial_run(trial, bench->check_batch, ret_s));
-    return thaw_buffer_read(bench->device, bench->out, 0, ret_out, size_bytes);
-}
-
-/* What `simple` computes, for as many images as it can in CHECK_S. */
-static thaw_status make_expected(struct bench *bench, const struct thaw_conv_candidate *simple) {
-    struct trial trial = {0};
-    double time_s = 0;
-    int n = bench->run.batch;
-    thaw_status status = trial_init(&trial, bench, simple);
-    for (int i = 0; i < 2 && status == THAW_OK; i++) /* the first one compiles */
-        status = trial_run(&trial, 1, &time_s);
-    if (status == THAW_OK) {
-        double images = CHECK_S / time_s;
-        bench->check_batch = images < 1 ? 1 : images > n ? n : (int)images;
-        bench->tolerance = tolerance(bench->problem, bench->check_batch);
-        status = trial_result(&trial, bench->expected, &bench->expected_s);
-    }
-    trial_finish(&trial);
-    return thaw_context(status, "convolution '%s'", simple->name);
-}
-
-/* The largest difference; infinite where a result is no number. */
-static double difference(const struct bench *bench) {
+/* How far the result is off, in tolerances; infinite where something that is no value of the output
+ * has changed, or a value is no number. */
+static double error_of(const struct thaw_bench *bench) {
     double worst = 0;
-    for (size_t i = 0; i < bench->out_count; i++) {
-        double d = fabs((double)bench->actual[i] - (double)bench->expected[i]);
-        if (isnan(d))
-            return INFINITY;
-        worst = d > worst ? d : worst;
+    for (size_t i = 0; i < bench->sample_count; i++) {
+        const struct thaw_bench_sample *sample = &bench->samples[i];
+        worst = fmax(worst, fabs((double)bench->actual[sample->at] - sample->expected));
     }
-    return worst;
+    for (size_t i = 0; i < bench->out_count; i++) {
+        if (bench->start[i] == 0 ? bench->actual[i] != 0 : !isfinite(bench->actual[i]))
+            return INFINITY;
+        if (bench->has_accepted) /* which may be off by a tolerance as well */
+            worst = fmax(worst, fabs((double)bench->actual[i] - (double)bench->accepted[i]) / 2);
+    }
+    return worst / bench->tolerance;
 }
 
-/* Whether a run of check_batch images in `time_s` is so slow that it is all the timing needs. */
-static bool is_hopeless(const struct bench *bench, double time_s, double best_s,
-                        struct thaw_measure_timing *timing) {
-    time_s *= (double)bench->run.batch / bench->check_batch;
-    if (time_s <= HOPELESS * best_s)
-        return false;
-    timing->time_s = time_s;
-    timing->extrapolated = bench->check_batch < bench->run.batch;
-    return true;
+/* A whole run from the same start, compared. */
+static thaw_status check(const struct trial *trial, const char *name,
+                         struct thaw_measure_timing *timing) {
+    struct thaw_bench *bench = trial->bench;
+    size_t size_bytes = bench->out_count * sizeof(float);
+    double unused_s;
+    THAW_TRY(thaw_buffer_write(bench->device, bench->out, 0, bench->start, size_bytes));
+    THAW_TRY(run(trial, bench->parts, &unused_s));
+    THAW_TRY(thaw_buffer_read(bench->device, bench->out, 0, bench->actual, size_bytes));
+    double error = error_of(bench);
+    if (error > 1) {
+        thaw_log(THAW_LOG_WARNING,
+                 "%s: the result of '%s' is wrong on this device: off by %.3g times what rounding "
+                 "explains",
+                 bench->key, name, error);
+        timing->outcome = THAW_MEASURE_WRONG;
+    } else if (!bench->has_accepted) {
+        float *accepted = bench->actual;
+        bench->actual = bench->accepted;
+        bench->accepted = accepted;
+        bench->has_accepted = true;
+    }
+    return THAW_OK;
 }
 
-static thaw_status time_trial(const struct trial *trial, double best_s,
-                              struct thaw_measure_timing *timing) {
-    const struct bench *bench = trial->bench;
-    double time_s, shortest_s = INFINITY;
-    THAW_TRY(trial_run(trial, bench->check_batch, &time_s));
-    if (is_hopeless(bench, time_s, best_s, timing))
-        return THAW_OK;
-    double end = thaw_clock_s() + TIMING_S;
+/* Whether a run of some of the parts is so slow that it is all the timing needs. */
+static thaw_status is_hopeless(const struct trial *trial, int parts, double limit_s,
+                               struct thaw_measure_timing *timing, bool *ret_is_hopeless) {
+    double time_s;
+    THAW_TRY(run(trial, parts, &time_s));
+    time_s *= (double)trial->bench->parts / parts;
+    *ret_is_hopeless = time_s > limit_s;
+    if (*ret_is_hopeless) {
+        timing->time_s = time_s;
+        timing->outcome = THAW_MEASURE_SLOW;
+    }
+    return THAW_OK;
+}
+
+static thaw_status time_runs(const struct trial *trial, double best_s,
+                             struct thaw_measure_timing *timing) {
+    double time_s, shortest_s = INFINITY, end = thaw_clock_s() + TIMING_S;
     for (int i = 0; i < RUNS_MIN || (i < RUNS_MAX && thaw_clock_s() < end); i++) {
-        THAW_TRY(trial_run(trial, bench->run.batch, &time_s));
-        shortest_s = time_s < shortest_s ? time_s : shortest_s;
+        THAW_TRY(run(trial, trial->bench->parts, &time_s));
+        shortest_s = fmin(shortest_s, time_s);
+        if (shortest_s > BEHIND * best_s)
+            break;
     }
     timing->time_s = shortest_s;
     return THAW_OK;
 }
 
-static thaw_status try_candidate(struct bench *bench, const struct thaw_conv_candidate *candidate,
-                                 double best_s, struct thaw_measure_timing *timing) {
-    struct trial trial = {0};
-    double unused_s; /* it may have compiled */
-    thaw_status status = trial_init(&trial, bench, candidate);
-    if (status == THAW_OK)
-        status = trial_result(&trial, bench->actual, &unused_s);
-    if (status == THAW_OK) {
-        double worst = difference(bench);
-        if (worst > bench->tolerance) {
-            char key[THAW_CONV_KEY_SIZE];
-            thaw_conv_problem_key(bench->problem, key);
-            thaw_log(THAW_LOG_WARNING,
-                     "%s: the result of '%s' is wrong on this device: off by %.3g where rounding "
-                     "explains %.3g",
-                     key, candidate->name, worst, bench->tolerance);
-            timing->outcome = THAW_MEASURE_WRONG;
-        } else {
-            status = time_trial(&trial, best_s, timing);
-        }
+static thaw_status try_trial(const struct trial *trial, double best_s, const char *name,
+                             struct thaw_measure_timing *timing) {
+    int parts = trial->bench->parts;
+    bool is_over = false;
+    double unused_s;
+    THAW_TRY(run(trial, 1, &unused_s)); /* it may have compiled */
+    if (isfinite(best_s)) {
+        THAW_TRY(is_hopeless(trial, 1, HOPELESS_ONE * best_s, timing, &is_over));
+        if (!is_over && parts >= 8)
+            THAW_TRY(is_hopeless(trial, parts / 4, HOPELESS * best_s, timing, &is_over));
     }
-    trial_finish(&trial);
-    return status;
+    if (!is_over)
+        THAW_TRY(check(trial, name, timing));
+    return is_over || timing->outcome == THAW_MEASURE_WRONG ? THAW_OK
+                                                            : time_runs(trial, best_s, timing);
 }
 
-static thaw_status measure(struct bench *bench, const struct thaw_conv_candidate *const *candidates,
-                           size_t count, double end, struct thaw_measurement *measurement) {
-    const struct thaw_device_caps *caps = thaw_device_get_caps(bench->device);
-    const struct thaw_conv_candidate *simple = NULL;
-    THAW_TRY(thaw_conv_select(bench->device, bench->problem, "simple", &simple));
-    THAW_TRY(make_expected(bench, simple));
-    double best_s = INFINITY;
-    bool others = false, agreed = false;
-    for (size_t i = 0; i < count && measurement->count < THAW_MEASURE_TIMINGS_MAX; i++) {
-        if (!candidates[i]->applies(bench->problem, caps))
-            continue;
-        if (thaw_clock_s() >= end)
-            return THAW_OK; /* incomplete */
-        struct thaw_measure_timing *timing = &measurement->timings[measurement->count++];
-        timing->candidate = candidates[i];
-        if (candidates[i] == simple && is_hopeless(bench, bench->expected_s, best_s, timing))
-            continue;
-        if (try_candidate(bench, candidates[i], best_s, timing) != THAW_OK) {
-            thaw_log(THAW_LOG_WARNING, "convolution '%s' can't be measured: %s",
-                     candidates[i]->name, thaw_error_message());
-            timing->outcome = THAW_MEASURE_FAILED;
-            timing->time_s = 0;
-        }
-        if (candidates[i] != simple && timing->outcome != THAW_MEASURE_FAILED) {
-            others = true;
-            agreed = agreed || timing->outcome == THAW_MEASURE_RIGHT;
-        }
-        if (timing->outcome == THAW_MEASURE_RIGHT && timing->time_s < best_s) {
-            best_s = timing->time_s;
-            measurement->best = (int)measurement->count - 1;
-        }
+static void try_way(struct thaw_bench *bench, const struct thaw_bench_kind *kind,
+                    const struct thaw_bench_way *way, double best_s,
+                    struct thaw_measure_timing *timing) {
+    struct trial trial = {bench, kind, NULL};
+    *timing = (struct thaw_measure_timing){.candidate = way->name, .variant = way->variant};
+    thaw_status status = kind->open(bench, way, &trial.state);
+    if (status == THAW_OK)
+        status = try_trial(&trial, best_s, way->name, timing);
+    kind->close(trial.state);
+    if (status != THAW_OK) {
+        thaw_log(THAW_LOG_WARNING, "%s: '%s' can't be measured: %s", bench->key, way->name,
+                 thaw_error_message());
+        timing->outcome = THAW_MEASURE_FAILED;
+        timing->time_s = 0;
     }
-    measurement->complete = true;
-    if (others && !agreed)
-        measurement->best = -1;
+}
+
+/* ---- all ways ------------------------------------------------------------------------------- */
+
+/* The variants of what is far behind as it is are not tried. */
+static bool is_left_out(const struct thaw_measurement *m, const struct thaw_bench_way *way) {
+    for (size_t i = 0; i < m->count; i++) {
+        const struct thaw_measure_timing *timing = &m->timings[i];
+        if (timing->candidate == way->name && timing->variant == 0)
+            return timing->outcome == THAW_MEASURE_SLOW;
+    }
+    return false;
+}
+
+/* The fastest, or the first if it is nearly as fast. */
+static int choose(const struct thaw_measurement *m) {
+    int best = -1;
+    for (int i = 0; i < (int)m->count; i++)
+        if (m->timings[i].outcome == THAW_MEASURE_RIGHT &&
+            (best < 0 || m->timings[i].time_s < (best == 0 ? MARGIN : 1) * m->timings[best].time_s))
+            best = i;
+    return best;
+}
+
+thaw_status thaw_bench_measure(struct thaw_bench *bench, const struct thaw_bench_kind *kind,
+                               const struct thaw_bench_way *ways, size_t count,
+                               const struct thaw_measure_limits *limits,
+                               struct thaw_measurement *m) {
+    double end = thaw_clock_s() + limits->seconds, best_s = INFINITY;
+    THAW_TRY(thaw_bench_array(bench->out_count, &bench->accepted));
+    THAW_TRY(thaw_bench_array(bench->out_count, &bench->actual));
+    for (size_t i = 0; i < count && m->count < THAW_MEASURE_TIMINGS_MAX; i++) {
+        if (is_left_out(m, &ways[i]))
+            continue;
+        if (thaw_clock_s() >= end || (limits->interrupted && *limits->interrupted))
+            return THAW_OK; /* incomplete */
+        struct thaw_measure_timing *timing = &m->timings[m->count++];
+        try_way(bench, kind, &ways[i], best_s, timing);
+        if (timing->outcome == THAW_MEASURE_RIGHT)
+            best_s = fmin(best_s, timing->time_s);
+    }
+    m->complete = true;
+    m->best = choose(m);
     return THAW_OK;
 }
 
-thaw_status thaw_measure_conv(thaw_device *device, const struct thaw_conv_problem *problem,
-                              const struct thaw_conv_candidate *const *candidates, size_t count,
-                              double seconds, struct thaw_measurement *ret_measurement) {
-    struct thaw_measurement measurement = {.best = -1};
-    double end = thaw_clock_s() + seconds;
-    if (seconds <= 0) {
-        *ret_measurement = measurement;
+thaw_status thaw_measure_remember(thaw_device *device, const char *problem_key,
+                                  const struct thaw_measurement *m) {
+    if (!m->complete || m->best < 0)
         return THAW_OK;
-    }
-    struct source *source = malloc(sizeof *source);
-    if (!source)
-        return thaw_fail(THAW_ERROR_MEMORY, "out of memory");
-    source_init(source);
-    struct bench bench = {.device = device, .problem = problem};
-    thaw_status status = bench_init(&bench, source);
-    free(source);
-    if (status == THAW_OK)
-        status = measure(&bench, candidates, count, end, &measurement);
-    bench_finish(&bench);
-    if (status == THAW_OK)
-        *ret_measurement = measurement;
-    return status;
-}
-
-thaw_status thaw_measure_remember(thaw_device *device, const struct thaw_conv_problem *problem,
-                                  const struct thaw_measurement *measurement) {
-    if (!measurement->complete || measurement->best < 0)
-        return THAW_OK;
-    char key[THAW_CONV_KEY_SIZE];
-    thaw_conv_problem_key(problem, key);
-    return thaw_tuning_remember(device, key,
-                                measurement->timings[measurement->best].candidate->name);
+    const struct thaw_measure_timing *best = &m->timings[m->best];
+    struct thaw_tuning_choice choice = {best->candidate, best->variant, best->time_s};
+    return thaw_tuning_remember(device, problem_key, &choice);
 }

@@ -1,24 +1,16 @@
 #include "kernels/tuning.h"
 
-#include <stdio.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/file.h"
 #include "core/log.h"
-#include "core/text.h"
-
-#define HEADER "thaw tuning 1: "
-#define ARROW " -> "
-
-struct entry {
-    char *problem, *candidate;
-};
 
 struct tuning {
     struct thaw_arena arena;
     char *path; /* NULL when there is no cache directory */
-    struct entry *entries;
+    struct thaw_tuning_entry *entries;
     size_t count, capacity;
 };
 
@@ -34,77 +26,94 @@ static thaw_status out_of_memory(void) {
     return thaw_fail(THAW_ERROR_MEMORY, "out of memory for remembered measurements");
 }
 
-static thaw_status put(struct tuning *tuning, const char *problem, size_t problem_size,
-                       const char *candidate, size_t candidate_size) {
-    char *value = thaw_arena_copy_bytes(&tuning->arena, candidate, candidate_size);
-    if (!value)
-        return out_of_memory();
+static struct thaw_tuning_entry *find(const struct tuning *tuning, const char *problem) {
     for (size_t i = 0; i < tuning->count; i++)
-        if (strlen(tuning->entries[i].problem) == problem_size &&
-            memcmp(tuning->entries[i].problem, problem, problem_size) == 0) {
-            tuning->entries[i].candidate = value;
-            return THAW_OK;
-        }
-    struct entry *grown = thaw_arena_grow(&tuning->arena, tuning->entries, tuning->count,
-                                          &tuning->capacity, sizeof *grown);
-    char *key = thaw_arena_copy_bytes(&tuning->arena, problem, problem_size);
-    if (!grown || !key)
+        if (strcmp(tuning->entries[i].problem, problem) == 0)
+            return &tuning->entries[i];
+    return NULL;
+}
+
+static thaw_status put(void *user, const char *problem, const struct thaw_tuning_choice *choice) {
+    struct tuning *tuning = user;
+    struct thaw_tuning_entry entry = {.choice = *choice};
+    THAW_TRY(thaw_tuning_candidate(problem, NULL, choice->candidate, NULL, &entry.choice.candidate,
+                                   &entry.variants));
+    struct thaw_tuning_entry *known = find(tuning, problem);
+    if (known) {
+        entry.problem = known->problem;
+        *known = entry;
+        return THAW_OK;
+    }
+    struct thaw_tuning_entry *grown = thaw_arena_grow(
+        &tuning->arena, tuning->entries, tuning->count, &tuning->capacity, sizeof *grown);
+    entry.problem = thaw_arena_copy(&tuning->arena, problem);
+    if (!grown || !entry.problem)
         return out_of_memory();
     tuning->entries = grown;
-    tuning->entries[tuning->count++] = (struct entry){key, value};
+    tuning->entries[tuning->count++] = entry;
     return THAW_OK;
 }
 
-/* THAW_ERROR_INPUT, with the line, where the text is not a tuning file of this device. */
-static thaw_status parse(struct tuning *tuning, const char *text, size_t size, const char *key) {
-    const char *end = text + size;
-    for (int line = 1; text < end; line++) {
-        const char *stop = memchr(text, '\n', (size_t)(end - text));
-        if (!stop)
-            return thaw_fail(THAW_ERROR_INPUT, "%s:%d: no end of line", tuning->path, line);
-        size_t length = (size_t)(stop - text);
-        if (line == 1) {
-            size_t prefix = strlen(HEADER);
-            if (length != prefix + strlen(key) || memcmp(text, HEADER, prefix) != 0 ||
-                memcmp(text + prefix, key, strlen(key)) != 0)
-                return thaw_fail(THAW_ERROR_INPUT, "%s:1: expected \"" HEADER "%s\"", tuning->path,
-                                 key);
-        } else {
-            const char *arrow = text;
-            while (arrow < stop && ((size_t)(stop - arrow) <= strlen(ARROW) ||
-                                    memcmp(arrow, ARROW, strlen(ARROW)) != 0))
-                arrow++;
-            if (arrow == text || arrow == stop)
-                return thaw_fail(THAW_ERROR_INPUT,
-                                 "%s:%d: expected \"<problem>" ARROW "<candidate>\"", tuning->path,
-                                 line);
-            const char *candidate = arrow + strlen(ARROW);
-            THAW_TRY(
-                put(tuning, text, (size_t)(arrow - text), candidate, (size_t)(stop - candidate)));
-        }
-        text = stop + 1;
-    }
-    return THAW_OK;
+/* ---- where files are ------------------------------------------------------------------------ */
+
+/* Name, units and platform: with another driver or build the file keeps its name, and is replaced.
+ */
+static uint64_t device_hash(const thaw_device *device) {
+    const struct thaw_device_info *info = thaw_device_get_info(device);
+    uint64_t hash = thaw_hash64(info->name, strlen(info->name), info->compute_units);
+    return thaw_hash64(info->platform, strlen(info->platform), hash);
+}
+
+#define NAME_LENGTH 40
+
+char *thaw_tuning_file_name(const thaw_device *device, struct thaw_arena *arena) {
+    char name[NAME_LENGTH + 1];
+    size_t length = 0;
+    for (const char *at = thaw_device_get_info(device)->name; *at && length < NAME_LENGTH; at++)
+        if (isalnum((unsigned char)*at))
+            name[length++] = *at;
+        else if (length && name[length - 1] != '-')
+            name[length++] = '-';
+    while (length && name[length - 1] == '-')
+        length--;
+    name[length] = '\0';
+    return thaw_arena_format(arena, "%s%s%08x.yaml", name, length ? "-" : "",
+                             (unsigned)device_hash(device));
+}
+
+/* A mistake in a file is no reason not to work: it is told, and the file passed over. */
+static void load_file(thaw_device *device, struct tuning *tuning, const char *path) {
+    thaw_status status = thaw_tuning_file_read(path, thaw_device_key(device), put, tuning);
+    if (status != THAW_OK)
+        thaw_log(status == THAW_ERROR_UNSUPPORTED ? THAW_LOG_DEBUG : THAW_LOG_WARNING,
+                 "remembered measurements are ignored: %s", thaw_error_message());
 }
 
 static thaw_status load(thaw_device *device, struct tuning *tuning) {
-    const char *key = thaw_device_key(device);
-    char *cache = NULL;
-    THAW_TRY(thaw_path_cache_directory(&tuning->arena, &cache));
-    unsigned long long hash = thaw_hash64(key, strlen(key), 0);
-    char *path = thaw_arena_format(&tuning->arena, "%s/tuning/%016llx.txt", cache, hash);
-    if (!path)
+    struct thaw_arena *arena = &tuning->arena;
+    const char *given = getenv("THAW_TUNING");
+    char *cache = NULL, *name = thaw_tuning_file_name(device, arena);
+    char *installed = name ? thaw_path_join(arena, THAW_DATA_DIRECTORY "/tuning", name) : NULL;
+    if (!installed)
         return out_of_memory();
-    tuning->path = path;
-    if (!thaw_path_exists(path))
-        return THAW_OK;
-    struct thaw_map map = {0};
-    THAW_TRY(thaw_map_open(path, &map));
-    thaw_status status = parse(tuning, (const char *)map.bytes, map.size_bytes, key);
-    thaw_map_close(&map);
-    if (status != THAW_OK)
-        tuning->count = 0;
-    return status;
+    if (thaw_path_exists(installed))
+        load_file(device, tuning, installed);
+    if (given && *given && thaw_path_is_directory(given)) {
+        char *path = thaw_path_join(arena, given, name);
+        if (!path)
+            return out_of_memory();
+        if (thaw_path_exists(path))
+            load_file(device, tuning, path);
+    } else if (given && *given) {
+        load_file(device, tuning, given);
+    }
+    THAW_TRY(thaw_path_cache_directory(arena, &cache));
+    tuning->path = thaw_arena_format(arena, "%s/tuning/%s", cache, name);
+    if (!tuning->path)
+        return out_of_memory();
+    if (thaw_path_exists(tuning->path))
+        load_file(device, tuning, tuning->path);
+    return THAW_OK;
 }
 
 /* The device's measurements, loaded at the first call; NULL when out of memory. */
@@ -116,57 +125,72 @@ static struct tuning *tuning_of(thaw_device *device) {
             return NULL;
         *slot = tuning;
         if (load(device, tuning) != THAW_OK)
-            thaw_log(THAW_LOG_WARNING, "remembered measurements are ignored: %s",
+            thaw_log(THAW_LOG_WARNING, "measurements can't be remembered: %s",
                      thaw_error_message());
     }
     return *slot;
 }
 
-const char *thaw_tuning_find(thaw_device *device, const char *problem_key) {
+/* ---- access --------------------------------------------------------------------------------- */
+
+bool thaw_tuning_find(thaw_device *device, const char *problem_key,
+                      struct thaw_tuning_choice *ret_choice) {
     const struct tuning *tuning = tuning_of(device);
-    for (size_t i = 0; tuning && i < tuning->count; i++)
-        if (strcmp(tuning->entries[i].problem, problem_key) == 0)
-            return tuning->entries[i].candidate;
-    return NULL;
-}
-
-static thaw_status save(thaw_device *device, const struct tuning *tuning) {
-    struct thaw_text text = {0}, directory = {0};
-    thaw_text_append(&text, HEADER "%s\n", thaw_device_key(device));
-    for (size_t i = 0; i < tuning->count; i++)
-        thaw_text_append(&text, "%s" ARROW "%s\n", tuning->entries[i].problem,
-                         tuning->entries[i].candidate);
-    thaw_text_append_bytes(&directory, tuning->path,
-                           (size_t)(strrchr(tuning->path, '/') - tuning->path));
-    thaw_status status = text.failed || directory.failed ? out_of_memory() : THAW_OK;
-    if (status == THAW_OK)
-        status = thaw_path_make_directories(directory.text);
-    if (status == THAW_OK)
-        status = thaw_file_write(tuning->path, text.text, text.length);
-    thaw_text_finish(&text);
-    thaw_text_finish(&directory);
-    return thaw_context(status, "saving a measurement");
-}
-
-static bool fits_line(const char *text) {
-    return text[0] && !strchr(text, '\n') && !strstr(text, ARROW);
+    const struct thaw_tuning_entry *entry = tuning ? find(tuning, problem_key) : NULL;
+    if (!entry)
+        return false;
+    *ret_choice = entry->choice;
+    return true;
 }
 
 thaw_status thaw_tuning_remember(thaw_device *device, const char *problem_key,
-                                 const char *candidate) {
-    if (!fits_line(problem_key) || !fits_line(candidate))
-        return thaw_fail(THAW_ERROR_INPUT, "'%s' or '%s' does not fit a line of measurements",
-                         problem_key, candidate);
+                                 const struct thaw_tuning_choice *choice) {
     struct tuning *tuning = tuning_of(device);
+    return tuning ? put(tuning, problem_key, choice) : out_of_memory();
+}
+
+static thaw_status make_directory_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    struct thaw_text directory = {0};
+    if (!slash || slash == path)
+        return THAW_OK;
+    thaw_text_append_bytes(&directory, path, (size_t)(slash - path));
+    thaw_status status =
+        directory.failed ? out_of_memory() : thaw_path_make_directories(directory.text);
+    thaw_text_finish(&directory);
+    return status;
+}
+
+thaw_status thaw_tuning_save(thaw_device *device, const char *path) {
+    const struct tuning *tuning = tuning_of(device);
     if (!tuning)
         return out_of_memory();
-    THAW_TRY(put(tuning, problem_key, strlen(problem_key), candidate, strlen(candidate)));
-    if (!tuning->path)
-        return thaw_fail(THAW_ERROR_IO, "there is no cache directory to save a measurement in");
-    return save(device, tuning);
+    path = path ? path : tuning->path;
+    if (!path)
+        return thaw_fail(THAW_ERROR_IO, "there is no cache directory to save measurements in");
+    struct thaw_text text = {0};
+    thaw_tuning_file_emit(thaw_device_key(device), tuning->entries, tuning->count, &text);
+    thaw_status status = text.failed ? out_of_memory() : make_directory_of(path);
+    if (status == THAW_OK)
+        status = thaw_file_write(path, text.text, text.length);
+    thaw_text_finish(&text);
+    return thaw_context(status, "saving measurements");
 }
 
 const char *thaw_tuning_path(thaw_device *device) {
     const struct tuning *tuning = tuning_of(device);
     return tuning ? tuning->path : NULL;
+}
+
+uint64_t thaw_tuning_hash(thaw_device *device) {
+    const struct tuning *tuning = tuning_of(device);
+    uint64_t hash = 0;
+    for (size_t i = 0; tuning && i < tuning->count; i++) {
+        const struct thaw_tuning_entry *entry = &tuning->entries[i];
+        const char *texts[] = {entry->problem, entry->choice.candidate};
+        for (int t = 0; t < 2; t++)
+            hash = thaw_hash64(texts[t], strlen(texts[t]) + 1, hash);
+        hash = thaw_hash64(&entry->choice.variant, sizeof entry->choice.variant, hash);
+    }
+    return hash;
 }

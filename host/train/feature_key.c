@@ -79,20 +79,14 @@ static void append_photos(const struct thaw_feature_options *o, struct thaw_text
 }
 
 /* Kernels are chosen by what was measured on the device, too. */
-static thaw_status append_kernels(const struct thaw_feature_options *o, struct thaw_text *text) {
+static void append_kernels(const struct thaw_feature_options *o, struct thaw_text *text) {
     const struct thaw_device_caps *caps = &o->graph->caps;
-    const char *path = thaw_tuning_path(o->graph->device);
-    struct thaw_map map = {0};
-    if (path && thaw_path_exists(path))
-        THAW_TRY(thaw_map_open(path, &map));
     thaw_text_append(text,
-                     "device: %s\nlayout: %s, block %d\nbatch: %d\nconvolution: %s\nmeasured: ",
+                     "device: %s\nlayout: %s, block %d\nbatch: %d\nconvolution: %s\n"
+                     "measured: %016llx\n",
                      thaw_device_key(o->graph->device), caps->is_cpu ? "cpu" : "gpu", caps->block,
-                     o->batch, o->conv_candidate ? o->conv_candidate : "chosen");
-    append_hash(text, XXH3_128bits(map.bytes, map.size_bytes));
-    thaw_text_append(text, "\n");
-    thaw_map_close(&map);
-    return THAW_OK;
+                     o->batch, o->conv_candidate ? o->conv_candidate : "chosen",
+                     (unsigned long long)thaw_tuning_hash(o->graph->device));
 }
 
 thaw_status thaw_feature_key(const struct thaw_feature_options *o, struct thaw_text *text) {
@@ -102,7 +96,7 @@ thaw_status thaw_feature_key(const struct thaw_feature_options *o, struct thaw_t
     if (o->views)
         thaw_text_append(text, "%d views of ", o->views);
     thaw_text_append(text, "%zu photos\n", o->count);
-    THAW_TRY(append_kernels(o, text));
+    append_kernels(o, text);
     thaw_text_append(text, "input: ");
     thaw_input_spec_emit(o->input, text);
     thaw_text_append(text, "\n");

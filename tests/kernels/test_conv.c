@@ -513,6 +513,39 @@ static void test_activations(void **state) {
     }
 }
 
+/* ---- variants ---- */
+
+/* Every variant of every candidate that has some, in all directions. */
+static void check_variants(thaw_device *device, const struct shape *s) {
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
+    struct thaw_conv_problem problem = {.geometry = geometry_of(s, caps)};
+    for (int d = 0; d < THAW_CONV_DIRECTION_COUNT; d++) {
+        struct fixture f;
+        problem.direction = (enum thaw_conv_direction)d;
+        problem.variant = 0;
+        fixture_init(&f, device, &problem, s->batch);
+        for (size_t i = 0; i < thaw_conv_candidate_count; i++) {
+            const struct thaw_conv_candidate *candidate = thaw_conv_candidates[i];
+            int count = candidate->variants ? (int)candidate->variants->count : 0;
+            for (f.problem.variant = 1; f.problem.variant <= count; f.problem.variant++)
+                if (candidate->applies(&f.problem, caps))
+                    check(&f, candidate->name);
+        }
+        fixture_free(&f);
+    }
+}
+
+static void test_variants(void **state) {
+    (void)state;
+    const struct shape shapes[] = {{2, 2, 20, 9, 8, 35, 3, 3, 1, 1, 1, 1, 0},
+                                   {9, 8, 35, 8, 9, 40, 3, 3, 2, 1, 1, 1, 0}};
+    for (size_t i = 0; i < (test_small() ? 1 : COUNT(shapes)); i++) {
+        check_variants(test_device_as_gpu(), &shapes[i]);
+        check_variants(test_device_block(16), &shapes[i]);
+        check_variants(test_device_block(8), &shapes[i]);
+    }
+}
+
 /* ---- choice ---- */
 
 static struct thaw_conv_problem some_problem(thaw_device *device) {
@@ -582,11 +615,12 @@ static void test_filters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_filters),         cmocka_unit_test(test_halos),
-        cmocka_unit_test(test_select),          cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_dense_block_16),  cmocka_unit_test(test_dense_block_8),
-        cmocka_unit_test(test_dense_block_1),   cmocka_unit_test(test_grouped_block_16),
-        cmocka_unit_test(test_grouped_block_8), cmocka_unit_test(test_grouped_block_1),
+        cmocka_unit_test(test_filters),          cmocka_unit_test(test_halos),
+        cmocka_unit_test(test_variants),         cmocka_unit_test(test_select),
+        cmocka_unit_test(test_activations),      cmocka_unit_test(test_dense_block_16),
+        cmocka_unit_test(test_dense_block_8),    cmocka_unit_test(test_dense_block_1),
+        cmocka_unit_test(test_grouped_block_16), cmocka_unit_test(test_grouped_block_8),
+        cmocka_unit_test(test_grouped_block_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

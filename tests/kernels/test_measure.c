@@ -1,5 +1,5 @@
-/* Measuring convolution candidates: what is right and fastest is remembered and then selected by a
- * device opened later; what computes something else is never the best. */
+/* Measuring candidates: what is right and fastest is remembered and then selected by a device
+ * opened later; what computes something else is never the best. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,68 +61,116 @@ static void make_problems(const struct thaw_device_caps *caps,
     }
 }
 
-static size_t count_applying(const struct thaw_conv_problem *problem,
-                             const struct thaw_device_caps *caps) {
-    size_t count = 0;
-    for (size_t i = 0; i < thaw_conv_candidate_count; i++)
-        count += thaw_conv_candidates[i]->applies(problem, caps);
-    return count;
+static const struct thaw_measure_limits plenty = {.seconds = 600};
+
+static struct thaw_measurement measure(thaw_device *device, const struct thaw_conv_problem *problem,
+                                       const struct thaw_conv_candidate *const *list,
+                                       size_t count) {
+    struct thaw_measurement m;
+    assert_ok(thaw_measure_conv(device, problem, list, count, &plenty, &m));
+    assert_true(m.complete);
+    return m;
+}
+
+/* Every candidate that applies is there, right or so slow that nobody looked, unless warned of. */
+static void check_measurement(const struct thaw_measurement *m) {
+    assert_in_range(m->best, 0, m->count - 1);
+    const struct thaw_measure_timing *best = &m->timings[m->best];
+    assert_int_equal(best->outcome, THAW_MEASURE_RIGHT);
+    for (size_t k = 0; k < m->count; k++) {
+        const struct thaw_measure_timing *timing = &m->timings[k];
+        assert_true(timing->outcome == THAW_MEASURE_RIGHT || timing->outcome == THAW_MEASURE_SLOW);
+        /* the usual choice stays where it is nearly as fast */
+        assert_true(timing->time_s > 0.96 * best->time_s);
+    }
 }
 
 static void measures_remembers_selects(void **state) {
     (void)state;
     struct thaw_conv_problem problems[PROBLEMS];
-    const struct thaw_conv_candidate *best[PROBLEMS], *choice = NULL;
+    const char *best[PROBLEMS];
+    const struct thaw_conv_candidate *choice = NULL;
     thaw_device *device = open_device();
     const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     make_problems(caps, problems);
     for (int i = 0; i < PROBLEMS; i++) {
-        struct thaw_measurement m;
-        assert_ok(thaw_measure_conv(device, &problems[i], thaw_conv_candidates,
-                                    thaw_conv_candidate_count, 600, &m));
-        assert_true(m.complete);
-        assert_int_equal(m.count, count_applying(&problems[i], caps));
-        for (size_t k = 0; k < m.count; k++)
-            assert_int_equal(m.timings[k].outcome, THAW_MEASURE_RIGHT);
-        assert_in_range(m.best, 0, m.count - 1);
-        for (size_t k = 0; k < m.count; k++)
-            assert_true(m.timings[k].time_s >= m.timings[m.best].time_s);
-        assert_false(m.timings[m.best].extrapolated);
+        char key[THAW_CONV_KEY_SIZE];
+        thaw_conv_problem_key(&problems[i], key);
+        struct thaw_measurement m =
+            measure(device, &problems[i], thaw_conv_candidates, thaw_conv_candidate_count);
+        check_measurement(&m);
+        assert_string_equal(m.timings[0].candidate, thaw_conv_usual(&problems[i], caps)->name);
         best[i] = m.timings[m.best].candidate;
-        assert_ok(thaw_measure_remember(device, &problems[i], &m));
+        assert_ok(thaw_measure_remember(device, key, &m));
     }
     assert_int_equal(warnings, 0);
-    assert_non_null(thaw_tuning_path(device));
+    assert_ok(thaw_tuning_save(device, NULL));
     assert_ptr_equal(strstr(thaw_tuning_path(device), test_directory()), thaw_tuning_path(device));
     thaw_device_destroy(&device);
 
     device = open_device();
     for (int i = 0; i < PROBLEMS; i++) {
         assert_ok(thaw_conv_select(device, &problems[i], NULL, &choice));
-        assert_ptr_equal(choice, best[i]);
+        assert_string_equal(choice->name, best[i]);
     }
     thaw_device_destroy(&device);
 }
 
-/* Any candidate that was remembered is selected, not only the one that a default would take. */
-static void remembers_any_candidate(void **state) {
+/* Each compiles: a few of the tiles will do. */
+static struct thaw_variants few_variants(void) {
+    struct thaw_variants few = thaw_tile_variants;
+    few.count = 3;
+    return few;
+}
+
+/* Tiles in the form of a GPU. */
+static void measures_variants(void **state) {
     (void)state;
+    thaw_device *device = test_device_as_gpu();
+    const struct thaw_device_caps *caps = thaw_device_get_caps(device);
     struct thaw_conv_problem problems[PROBLEMS];
-    thaw_device *device = open_device();
-    make_problems(thaw_device_get_caps(device), problems);
-    for (size_t i = 0; i < thaw_conv_candidate_count; i++) {
-        const struct thaw_conv_candidate *candidate = thaw_conv_candidates[i], *choice = NULL;
-        if (!candidate->applies(&problems[0], thaw_device_get_caps(device)))
-            continue;
-        struct thaw_measurement m = {
-            .timings = {{.candidate = candidate, .time_s = 1}}, .count = 1, .complete = true};
-        assert_ok(thaw_measure_remember(device, &problems[0], &m));
-        thaw_device_destroy(&device);
-        device = open_device();
-        assert_ok(thaw_conv_select(device, &problems[0], NULL, &choice));
-        assert_ptr_equal(choice, candidate);
+    make_problems(caps, problems);
+    struct thaw_variants few = few_variants();
+    struct thaw_conv_candidate implicit = *thaw_conv_find("implicit_gemm");
+    implicit.variants = &few;
+    const struct thaw_conv_candidate *list[] = {&implicit};
+    struct thaw_measurement m = measure(device, &problems[0], list, 1);
+    check_measurement(&m);
+    size_t possible = 1;
+    for (int v = 1; v <= 3; v++)
+        possible += thaw_tile_possible(v, caps);
+    assert_int_equal(m.count, possible);
+    for (size_t k = 1; k < m.count; k++)
+        assert_true(m.timings[k].variant > m.timings[k - 1].variant);
+}
+
+static void measure_product(thaw_device *device, int turn) {
+    struct thaw_gemm_problem problem = {.m = 37,
+                                        .n = 45,
+                                        .k = 50,
+                                        .transpose_a = turn & 1,
+                                        .transpose_b = turn & 2,
+                                        .accumulate = turn & 4};
+    struct thaw_variants few = few_variants();
+    struct thaw_gemm_candidate candidates[16];
+    const struct thaw_gemm_candidate *list[16];
+    for (size_t i = 0; i < thaw_gemm_candidate_count; i++) {
+        candidates[i] = *thaw_gemm_candidates[i];
+        candidates[i].variants = candidates[i].variants ? &few : NULL;
+        list[i] = &candidates[i];
     }
-    thaw_device_destroy(&device);
+    struct thaw_measurement m;
+    assert_ok(thaw_measure_gemm(device, &problem, list, thaw_gemm_candidate_count, &plenty, &m));
+    assert_true(m.complete);
+    check_measurement(&m);
+}
+
+static void measures_products(void **state) {
+    (void)state;
+    warnings = 0;
+    for (int turn = 0; turn < 8; turn++)
+        measure_product(turn == 7 ? test_device_as_gpu() : test_device(), turn);
+    assert_int_equal(warnings, 0);
 }
 
 /* ---- candidates that must not win ---- */
@@ -158,49 +206,35 @@ static const struct thaw_conv_candidate wrong = {
 static const struct thaw_conv_candidate failing = {
     .name = "failing", .applies = applies, .prepare = prepare_failing, .run = run_wrong};
 
-static const struct thaw_conv_candidate *find(const char *name) {
-    for (size_t i = 0; i < thaw_conv_candidate_count; i++)
-        if (strcmp(thaw_conv_candidates[i]->name, name) == 0)
-            return thaw_conv_candidates[i];
-    fail_msg("no candidate '%s'", name);
-    return NULL;
-}
-
 static void wrong_and_failing_never_win(void **state) {
     (void)state;
-    simple = find("simple");
-    const struct thaw_conv_candidate *const list[] = {&wrong, find("im2col_gemm"), &failing,
-                                                      simple};
+    simple = thaw_conv_find("simple");
+    const struct thaw_conv_candidate *const list[] = {&wrong, thaw_conv_find("im2col_gemm"),
+                                                      &failing, simple};
     struct thaw_conv_problem problems[PROBLEMS];
     thaw_device *device = open_device();
     make_problems(thaw_device_get_caps(device), problems);
     for (int i = 0; i < 3; i++) {
-        struct thaw_measurement m;
+        char key[THAW_CONV_KEY_SIZE];
+        problems[i].accumulate = !problems[i].accumulate; /* not remembered yet */
+        thaw_conv_problem_key(&problems[i], key);
         warnings = 0;
-        assert_ok(thaw_measure_conv(device, &problems[i], list, 1, 600, &m));
+        struct thaw_measurement m = measure(device, &problems[i], list, 1);
         assert_int_equal(m.timings[0].outcome, THAW_MEASURE_WRONG);
         assert_int_equal(warnings, 1);
         assert_non_null(strstr(warning, "'wrong' is wrong on this device"));
         assert_int_equal(m.best, -1);
+        struct thaw_tuning_choice choice;
+        assert_ok(thaw_measure_remember(device, key, &m));
+        assert_false(thaw_tuning_find(device, key, &choice));
 
-        assert_ok(thaw_measure_conv(device, &problems[i], list, 4, 600, &m));
+        m = measure(device, &problems[i], list, 4);
         assert_int_equal(m.count, 4);
         assert_int_equal(m.timings[0].outcome, THAW_MEASURE_WRONG);
         assert_int_equal(m.timings[2].outcome, THAW_MEASURE_FAILED);
         assert_non_null(strstr(warning, "'failing' can't be measured: no such kernel"));
         assert_true(m.best == 1 || m.best == 3);
     }
-    /* `simple` against one that disagrees: either may be wrong */
-    const struct thaw_conv_candidate *const two[] = {&wrong, simple};
-    struct thaw_measurement m;
-    char key[THAW_CONV_KEY_SIZE];
-    problems[0].geometry.pad_left = 0; /* not remembered yet */
-    thaw_conv_problem_key(&problems[0], key);
-    assert_ok(thaw_measure_conv(device, &problems[0], two, 2, 600, &m));
-    assert_true(m.complete);
-    assert_int_equal(m.best, -1);
-    assert_ok(thaw_measure_remember(device, &problems[0], &m));
-    assert_null(thaw_tuning_find(device, key));
     thaw_device_destroy(&device);
 }
 
@@ -209,18 +243,20 @@ static void without_time(void **state) {
     struct thaw_conv_problem problems[PROBLEMS];
     thaw_device *device = open_device();
     make_problems(thaw_device_get_caps(device), problems);
-    problems[0].geometry.pad_left = 0;
-    const double seconds[] = {0, 1e-9}; /* the second one is over once `simple` has run */
-    for (int i = 0; i < 2; i++) {
+    volatile sig_atomic_t interrupted = 1;
+    const struct thaw_measure_limits limits[] = {{0, NULL}, {1e-9, NULL}, {600, &interrupted}};
+    for (int i = 0; i < 3; i++) {
         struct thaw_measurement m;
         char key[THAW_CONV_KEY_SIZE];
+        struct thaw_tuning_choice choice;
+        problems[0].accumulate = true;
         assert_ok(thaw_measure_conv(device, &problems[0], thaw_conv_candidates,
-                                    thaw_conv_candidate_count, seconds[i], &m));
+                                    thaw_conv_candidate_count, &limits[i], &m));
         assert_int_equal(m.count, 0);
         assert_false(m.complete);
-        assert_ok(thaw_measure_remember(device, &problems[0], &m));
         thaw_conv_problem_key(&problems[0], key);
-        assert_null(thaw_tuning_find(device, key));
+        assert_ok(thaw_measure_remember(device, key, &m));
+        assert_false(thaw_tuning_find(device, key, &choice));
     }
     thaw_device_destroy(&device);
 }
@@ -230,7 +266,8 @@ int main(void) {
     thaw_log_set(take_warning, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(measures_remembers_selects),
-        cmocka_unit_test(remembers_any_candidate),
+        cmocka_unit_test(measures_variants),
+        cmocka_unit_test(measures_products),
         cmocka_unit_test(wrong_and_failing_never_win),
         cmocka_unit_test(without_time),
     };
