@@ -27,8 +27,11 @@
 #ifndef BO
 #define BO (2 * B) // of the weights as they are given
 #endif
+#ifndef FETCH_WEIGHTS
+#define FETCH_WEIGHTS 0
+#endif
 // ZERO_PADDING: the activation makes padded lanes non-zero. STREAM: y is too large for the cache to keep,
-// STREAM_WEIGHTS: the transformed weights are.
+// STREAM_WEIGHTS: the transformed weights are. FETCH_WEIGHTS: a core's cache does not keep them.
 
 #define PLANES 36
 #define NR (NV * B)
@@ -205,9 +208,9 @@ static inline void transform_output(global const float *m, long stride, global f
     }
 }
 
-// m = v u for MT tiles and a panel, of one plane.
+// m = v u for MT tiles and a panel, of one plane. Fetches the part `lines` of every block of the weights `coming`.
 static inline void product(global const float *restrict v, long v_block, global const float *restrict u, int blocks,
-                           global float *restrict m, long m_block) {
+                           global float *restrict m, long m_block, global const float *coming, int lines) {
     REAL sum[MT][NV];
     UNROLL for (int t = 0; t < MT; t++)
         UNROLL for (int i = 0; i < NV; i++)
@@ -225,10 +228,20 @@ static inline void product(global const float *restrict v, long v_block, global 
                     sum[t][i] = fma(value, weight[i], sum[t][i]);
             }
         }
+        for (int i = 0; i < lines; i++)
+            PREFETCH(coming + (block * NR + i) * B);
     }
     UNROLL for (int t = 0; t < MT; t++)
         UNROLL for (int i = 0; i < NV; i++)
             STORE(sum[t][i], m + i * m_block + t * B);
+}
+
+// A plane of `count` tiles, while the weights of the next product, `coming`, are fetched.
+static inline void products(global const float *restrict v, long line, global const float *restrict u, int blocks,
+                            global float *restrict m, int count, global const float *coming) {
+    const int groups = (count + MT - 1) / MT, lines = FETCH_WEIGHTS ? (NR + groups - 1) / groups : 0;
+    for (int group = 0; group < groups; group++)
+        product(v + group * MT * B, line, u, blocks, m + group * MT * B, line, coming + group * lines * B, lines);
 }
 
 // Floats of one channel block of one plane of a chunk.
@@ -306,9 +319,9 @@ ITEM winograd_fused(global const float *restrict x, global const float *restrict
             }
         for (int panel = 0; panel < panels; panel++) {
             for (int plane = 0; plane < PLANES; plane++) {
-                for (int t = 0; t < count; t += MT)
-                    product(v + plane * blocks * line + t * B, line, u + ((long)panel * PLANES + plane) * blocks * B * NR,
-                            blocks, m + plane * NV * line + t * B, line);
+                global const float *weights = u + ((long)panel * PLANES + plane) * blocks * B * NR;
+                products(v + plane * blocks * line, line, weights, blocks, m + plane * NV * line, count,
+                         weights + blocks * B * NR);
                 const int parts = PLANES * panels, coming = min(chunk, tiles - next);
                 for (int k = panel * PLANES + plane; k < blocks * coming; k += parts) {
                     TILE(next + k % coming);
@@ -346,10 +359,11 @@ ITEM winograd_product(global const float *restrict v, long v_at, global const fl
     const int panel = get_global_id(0), panels = get_global_size(0), plane = get_global_id(1);
     const int from = get_global_id(2) * tiles_per_item;
     v += v_at + plane * blocks * LINE(chunk);
-    u += u_at + ((long)panel * PLANES + plane) * blocks * B * NR;
+    u += u_at;
     m += m_at + (plane * panels + panel) * NV * LINE(chunk);
-    for (int t = from; t < min(from + tiles_per_item, count); t += MT)
-        product(v + t * B, LINE(chunk), u, blocks, m + t * B, LINE(chunk));
+    const int next = plane * panels + panel + 1; // most likely
+    products(v + from * B, LINE(chunk), u + ((long)panel * PLANES + plane) * blocks * B * NR, blocks, m + from * B,
+             min(tiles_per_item, count - from), u + ((long)(next % panels) * PLANES + next / panels) * blocks * B * NR);
 }
 
 // Global size: (blocks, groups of tiles_per_item tiles).

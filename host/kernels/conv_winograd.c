@@ -14,8 +14,9 @@
 #define CHUNK 448
 /* Weights whose transform no longer stays in a core's cache beside the scratch memory. */
 #define FUSED_WEIGHTS (256 * 256)
-#define TRANSFORM_TILES 16    /* of an item */
-#define CACHE_BYTES (1 << 20) /* of a core */
+#define TRANSFORM_TILES 16                  /* of an item */
+#define CACHE_BYTES (1 << 20)               /* of a core */
+#define CACHE_WEIGHTS (CACHE_BYTES * 3 / 4) /* transformed weights that leave room for a chunk */
 #define STREAM_BYTES ((size_t)8 << 20)
 
 /* kernels[] */
@@ -77,7 +78,7 @@ static int fused_chunk(const struct thaw_winograd_plan *p, int block) {
     size_t weights = thaw_winograd_weights(p, block) * sizeof(float);
     size_t tile =
         THAW_WINOGRAD_PLANES * (size_t)(p->blocks + p->vectors) * (size_t)block * sizeof(float);
-    size_t left = CACHE_BYTES - (weights < CACHE_BYTES * 3 / 4 ? weights : 0);
+    size_t left = CACHE_BYTES - (weights <= CACHE_WEIGHTS ? weights : 0);
     return min_int(FUSED_CHUNK, (int)(left / tile));
 }
 
@@ -161,13 +162,6 @@ static size_t workspace_bytes(const struct thaw_conv_problem *problem,
     return sizeof(float) * (thaw_winograd_weights(&p, caps->block) + scratch_size(&p, caps->block));
 }
 
-/* Whole lines of a cache, of more than it keeps until they are read. */
-static bool streams_weights(const struct thaw_winograd_plan *p,
-                            const struct thaw_device_caps *caps) {
-    return caps->block == 16 && caps->base_align_bytes % 64 == 0 &&
-           thaw_winograd_weights(p, caps->block) * sizeof(float) >= STREAM_BYTES;
-}
-
 static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *problem,
                            struct thaw_conv_state *state) {
     bool data = problem->direction == THAW_CONV_BACKWARD_DATA;
@@ -189,8 +183,10 @@ static thaw_status prepare(thaw_device *device, const struct thaw_conv_problem *
     if (thaw_direct_streams(problem, caps))
         thaw_define_int(&defines, "STREAM", 1);
     thaw_define_int(&defines, "BO", g->w.block_o);
-    if (streams_weights(&p, caps))
-        thaw_define_int(&defines, "STREAM_WEIGHTS", 1);
+    size_t weights = thaw_winograd_weights(&p, caps->block) * sizeof(float);
+    thaw_define_int(&defines, "FETCH_WEIGHTS", weights > CACHE_WEIGHTS);
+    if (weights >= STREAM_BYTES && caps->block == 16 && caps->base_align_bytes % 64 == 0)
+        thaw_define_int(&defines, "STREAM_WEIGHTS", 1); /* whole lines of a cache */
     for (int k = WEIGHTS; k <= OUTPUT; k++)
         THAW_TRY(thaw_kernel_get(device, "conv_winograd.cl", names[k], defines.text,
                                  &state->kernels[k]));
