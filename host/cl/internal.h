@@ -17,7 +17,10 @@ void thaw_memory_count_release(struct thaw_memory_count *count); /* accepts NULL
 struct thaw_kernel {
     struct thaw_kernel *next; /* of the same program */
     const char *file, *name, *defines;
-    cl_kernel kernel; /* NULL for the pseudo-kernels under which CLBlast calls are profiled */
+    thaw_device *device;
+    struct thaw_program *program;
+    cl_kernel kernel; /* NULL for the pseudo-kernels under which CLBlast calls are profiled, and
+                       * for what was only planned so far */
     cl_uint argument_count;
     size_t max_group;
     uint64_t launches, time_ns; /* folded so far; profiling only */
@@ -48,6 +51,7 @@ struct thaw_device {
     void (*destroy_attachment)(void *attachment);
     bool uses_clblast;
     bool profiling;
+    bool is_planning; /* thaw_kernel_get() compiles nothing */
     struct thaw_pending_time *pending;
     size_t pending_count, pending_capacity;
 };

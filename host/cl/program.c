@@ -206,6 +206,8 @@ static thaw_status kernel_get(thaw_device *device, struct thaw_program *program,
                               thaw_kernel **ret_kernel) {
     for (thaw_kernel *kernel = program->kernels; kernel; kernel = kernel->next)
         if (strcmp(kernel->name, name) == 0) {
+            if (program->program && !kernel->kernel) /* it was only planned */
+                THAW_TRY(kernel_open(device, program, kernel));
             *ret_kernel = kernel;
             return THAW_OK;
         }
@@ -218,6 +220,8 @@ static thaw_status kernel_get(thaw_device *device, struct thaw_program *program,
     }
     kernel->file = program->file;
     kernel->defines = program->defines;
+    kernel->device = device;
+    kernel->program = program;
     thaw_status status = program->program ? kernel_open(device, program, kernel) : THAW_OK;
     if (status != THAW_OK) {
         kernel_destroy(kernel);
@@ -233,7 +237,7 @@ thaw_status thaw_kernel_get(thaw_device *device, const char *file, const char *n
                             const char *defines, thaw_kernel **ret_kernel) {
     struct thaw_program *program = NULL;
     THAW_TRY(program_get(device, file, defines ? defines : "", &program));
-    if (!program->program) {
+    if (!program->program && !device->is_planning) {
         thaw_status status = build(device, program, &program->program);
         if (status != THAW_OK) {
             HASH_DEL(device->programs, program);
@@ -251,8 +255,18 @@ thaw_status thaw_kernel_get_pseudo(thaw_device *device, const char *file, const 
     return kernel_get(device, program, name, ret_kernel);
 }
 
-size_t thaw_kernel_max_group(const thaw_kernel *kernel) {
+size_t thaw_kernel_max_group(thaw_kernel *kernel) {
+    struct thaw_program *program = kernel->program;
+    if (kernel->kernel)
+        return kernel->max_group;
+    if ((!program->program && build(kernel->device, program, &program->program) != THAW_OK) ||
+        kernel_open(kernel->device, program, kernel) != THAW_OK)
+        return 0;
     return kernel->max_group;
+}
+
+void thaw_device_set_planning(thaw_device *device, bool is_planning) {
+    device->is_planning = is_planning;
 }
 
 static void append_define(struct thaw_defines *defines, const char *text, int length) {

@@ -42,7 +42,10 @@ static thaw_status create_folded(thaw_exec *exec) {
 static thaw_status create(thaw_exec *exec) {
     THAW_TRY(thaw_exec_select(exec));
     thaw_exec_layouts(exec);
-    THAW_TRY(prepare_items(exec));
+    thaw_device_set_planning(exec->graph->device, exec->options.plan_only);
+    thaw_status status = prepare_items(exec);
+    thaw_device_set_planning(exec->graph->device, false);
+    THAW_TRY(status);
     THAW_TRY(create_folded(exec));
     THAW_TRY(thaw_exec_allocate(exec));
     if (exec->options.plan_only)

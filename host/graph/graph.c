@@ -276,13 +276,22 @@ static thaw_status create_values(struct thaw_graph *graph) {
     return status;
 }
 
-thaw_status thaw_graph_allocate(struct thaw_graph *graph, thaw_device *device, uint64_t seed) {
+thaw_status thaw_graph_create_params(struct thaw_graph *graph, thaw_device *device) {
     graph->device = device;
     THAW_TRY(create_values(graph));
-    for (size_t i = 0; i < graph->param_count; i++) {
-        struct thaw_param *param = &graph->params[i];
-        THAW_TRY(thaw_param_initialise(graph, param, seed));
-        param->origin = THAW_ORIGIN_INITIALISED;
-    }
+    for (size_t i = 0; i < graph->param_count; i++)
+        graph->params[i].origin = THAW_ORIGIN_INITIALISED;
     return THAW_OK;
+}
+
+thaw_status thaw_graph_initialise(struct thaw_graph *graph, uint64_t seed) {
+    for (size_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i].origin == THAW_ORIGIN_INITIALISED)
+            THAW_TRY(thaw_param_initialise(graph, &graph->params[i], seed));
+    return THAW_OK;
+}
+
+thaw_status thaw_graph_allocate(struct thaw_graph *graph, thaw_device *device, uint64_t seed) {
+    THAW_TRY(thaw_graph_create_params(graph, device));
+    return thaw_graph_initialise(graph, seed);
 }

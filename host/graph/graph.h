@@ -89,6 +89,11 @@ void thaw_graph_destroy(struct thaw_graph **graph); /* frees device memory too *
  * whatever its layout. */
 thaw_status thaw_graph_allocate(struct thaw_graph *graph, thaw_device *device, uint64_t seed);
 
+/* The two halves of that, for weights to be loaded in between: what was loaded needs no random
+ * numbers, which take longer than a file. */
+thaw_status thaw_graph_create_params(struct thaw_graph *graph, thaw_device *device);
+thaw_status thaw_graph_initialise(struct thaw_graph *graph, uint64_t seed);
+
 /* Gives the parameter its initial value, as thaw_graph_allocate() does. */
 thaw_status thaw_param_initialise(const struct thaw_graph *graph, const struct thaw_param *param,
                                   uint64_t seed);

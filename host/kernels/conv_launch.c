@@ -63,7 +63,7 @@ bool thaw_conv_fits_int(const struct thaw_conv_geometry *geometry) {
            thaw_filter_size(&geometry->w) <= INT_MAX;
 }
 
-struct thaw_range thaw_conv_lanes(const thaw_kernel *kernel, size_t lanes, size_t rows) {
+struct thaw_range thaw_conv_lanes(thaw_kernel *kernel, size_t lanes, size_t rows) {
     size_t limit = thaw_kernel_max_group(kernel);
     return (struct thaw_range){2, {lanes, rows, 1}, {limit < 64 ? limit : 64, 1, 1}};
 }

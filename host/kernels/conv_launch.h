@@ -32,6 +32,6 @@ bool thaw_conv_fits_int(const struct thaw_conv_geometry *geometry);
 
 /* A work-group of 64 items along dimension 0, or what the kernel allows: for kernels whose
  * neighbours along that dimension touch neighbouring floats, on any device. */
-struct thaw_range thaw_conv_lanes(const thaw_kernel *kernel, size_t lanes, size_t rows);
+struct thaw_range thaw_conv_lanes(thaw_kernel *kernel, size_t lanes, size_t rows);
 
 #endif

@@ -41,12 +41,13 @@ static thaw_status open_all(struct thaw_experiment *e, thaw_device *device) {
     THAW_TRY(thaw_dataset_open(&e->data, &e->dataset));
     struct thaw_graph_options options = thaw_experiment_options(e, device);
     THAW_TRY(thaw_graph_build(e->document, &options, &e->graph));
-    THAW_TRY(thaw_graph_allocate(e->graph, device, config->seed));
-    if (!config->weights)
-        return THAW_OK;
+    THAW_TRY(thaw_graph_create_params(e->graph, device));
     struct thaw_model_allow allow = {config->allow_missing, config->allow_unexpected,
                                      config->allow_mismatch};
-    return thaw_model_load_weights(e->graph, config->weights, &allow, &e->weights, &e->report);
+    if (config->weights)
+        THAW_TRY(
+            thaw_model_load_weights(e->graph, config->weights, &allow, &e->weights, &e->report));
+    return thaw_graph_initialise(e->graph, config->seed);
 }
 
 thaw_status thaw_experiment_open(const struct thaw_config *config, thaw_device *device,

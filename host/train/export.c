@@ -60,7 +60,7 @@ static thaw_status open_model(const struct thaw_export_origin *origin, thaw_devi
                                          .size = s->input.size};
     THAW_TRY(thaw_graph_build(document, &options, &s->built));
     s->graph = s->built;
-    THAW_TRY(thaw_graph_allocate(s->graph, device, (uint64_t)origin->seed));
+    THAW_TRY(thaw_graph_create_params(s->graph, device));
     s->info = (struct thaw_model_info){.options.size = s->input.size,
                                        .document = document,
                                        .reference_lr = s->graph->reference_lr,
@@ -68,6 +68,7 @@ static thaw_status open_model(const struct thaw_export_origin *origin, thaw_devi
                                        .weights_hash = ""};
     if (origin->weights)
         THAW_TRY(load(s, origin->weights));
+    THAW_TRY(thaw_graph_initialise(s->graph, (uint64_t)origin->seed));
     return number_classes(s);
 }
 

@@ -233,13 +233,13 @@ static thaw_status open_trained(const char *path, thaw_device *device, struct th
     *weights = (struct thaw_weights){0};
     model->info.options.caps = thaw_device_get_caps(device);
     THAW_TRY(thaw_graph_build(model->info.document, &model->info.options, &model->graph));
-    THAW_TRY(thaw_graph_allocate(model->graph, device, 0));
+    THAW_TRY(thaw_graph_create_params(model->graph, device));
     for (size_t i = 0; i < model->graph->param_count; i++) /* here the head comes from the file */
         model->graph->params[i].new_head = false;
     struct thaw_model_allow allow = {0};
     thaw_status status = thaw_model_load_weights(model->graph, path, &allow, weights, &report);
     thaw_load_report_finish(&report);
-    return status;
+    return status == THAW_OK ? thaw_graph_initialise(model->graph, 0) : status;
 }
 
 thaw_status thaw_trained_model_open(const char *path, thaw_device *device,
