@@ -14,6 +14,10 @@
  * would vanish. */
 #define BUILD_OPTIONS "-cl-std=CL1.2 -cl-mad-enable -cl-no-signed-zeros"
 
+/* pocl puts Khronos's opencl-c.h before every program; with its guard defined it does not, and
+ * builtins.cl stands in for it. */
+#define SHORT_HEADER "-D_OPENCL_H_ "
+
 /* One file built with one set of defines. */
 struct thaw_program {
     UT_hash_handle hh;
@@ -88,13 +92,15 @@ static thaw_status fail_build(const thaw_device *device, const struct thaw_progr
     return status;
 }
 
-static thaw_status build_source(const thaw_device *device, const struct thaw_program *program,
-                                const char *text, const char *options, cl_program *ret_program) {
+static thaw_status build_parts(const thaw_device *device, const struct thaw_program *program,
+                               const char *builtins, const char *text, const char *options,
+                               cl_program *ret_program) {
     char line[256]; /* makes the compiler's messages name the file */
     snprintf(line, sizeof line, "\n#line 1 \"%s\"\n", program->file);
-    const char *parts[] = {"#line 1 \"common.cl\"\n", find_file(device, "common.cl"), line, text};
+    const char *parts[] = {builtins, "\n#line 1 \"common.cl\"\n", find_file(device, "common.cl"),
+                           line, text};
     cl_int code = CL_SUCCESS;
-    cl_program cl = clCreateProgramWithSource(device->context, 4, parts, NULL, &code);
+    cl_program cl = clCreateProgramWithSource(device->context, 5, parts, NULL, &code);
     if (code != CL_SUCCESS)
         return thaw_cl_check(code, "clCreateProgramWithSource");
     code = clBuildProgram(cl, 1, &device->id, options, NULL, NULL);
@@ -105,6 +111,19 @@ static thaw_status build_source(const thaw_device *device, const struct thaw_pro
     }
     *ret_program = cl;
     return THAW_OK;
+}
+
+static thaw_status build_source(const thaw_device *device, const struct thaw_program *program,
+                                const char *text, const char *options, cl_program *ret_program) {
+    char quick[sizeof SHORT_HEADER + sizeof BUILD_OPTIONS + THAW_DEFINES_SIZE + 1];
+    snprintf(quick, sizeof quick, "%s%s", SHORT_HEADER, options);
+    if (strstr(device->info.version, "PoCL") || strstr(device->info.version, "pocl")) {
+        if (build_parts(device, program, find_file(device, "builtins.cl"), text, quick,
+                        ret_program) == THAW_OK)
+            return THAW_OK;
+        thaw_log(THAW_LOG_DEBUG, "with all of opencl-c.h: %s", thaw_error_message());
+    }
+    return build_parts(device, program, "", text, options, ret_program);
 }
 
 /* From the cache on disk, where there is one, or from source. */
