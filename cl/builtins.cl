@@ -67,6 +67,8 @@ SCALARS(ulong)
     VECTORS_OF(uchar, N)                                                                                \
     CONST int##N convert_int##N(ushort##N);                                                             \
     CONST ushort##N convert_ushort##N(int##N);                                                          \
+    CONST int##N convert_int##N(uchar##N);                                                              \
+    CONST uchar##N convert_uchar##N(int##N);                                                            \
     CONST float##N convert_float##N(uchar##N);                                                          \
     CONST float##N convert_float##N(int##N);
 VECTORS(2)
