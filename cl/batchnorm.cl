@@ -11,7 +11,8 @@
 // come out as zeros.
 //
 // The activation that follows, ACT, is one that maps 0 to 0 and whose slope backward takes at its input, computed
-// again from x: that is cheaper than a pass of its own over two maps.
+// again from x: that is cheaper than a pass of its own over two maps. With RESIDUAL a map r is added before ACT, whose
+// slope is then taken at the output y; batchnorm_sums gives r its gradient, the one before ACT.
 
 #define SUMS(workspace, chunk) ((workspace) + (2 + 2 * (long)(chunk)) * lanes + cb * B)
 // Of one channel block, and what is computed with them of a pixel of x, and of dy: the gradient before ACT.
@@ -19,7 +20,12 @@
     const REAL mean = LOAD(saved + cb * B), scale = LOAD(saved + lanes + cb * B) * LOAD(weight + cb * B), \
                shift = LOAD(bias + cb * B)
 #define NORMALISED(x) (((x) - mean) * scale + shift)
-#define GRADIENT(dy, x) ((dy) * SLOPE_AT(NORMALISED(x), parameter))
+#if RESIDUAL
+#define SLOPE(i, x) SLOPE_AT(LOAD(out + (i) * B), parameter)
+#else
+#define SLOPE(i, x) SLOPE_AT(NORMALISED(x), parameter)
+#endif
+#define GRADIENT(i, x) (LOAD(grad + (i) * B) * SLOPE(i, x))
 
 kernel void batchnorm_statistics(global const float *x, global float *workspace, int lanes, WALK, MAP(x)) {
     SCRATCH;
@@ -78,29 +84,43 @@ kernel void batchnorm_use_running(global const float *running_mean, global const
 }
 
 kernel void batchnorm_apply(global const float *x, global float *y, global const float *saved,
-                            global const float *weight, global const float *bias, float parameter, int lanes, WALK,
-                            MAP(x), MAP(y)) {
+                            global const float *weight, global const float *bias, float parameter, int lanes,
+                            global const float *r, WALK, MAP(x), MAP(y), MAP(r)) {
     const int cb = get_global_id(2);
     COEFFICIENTS;
-    EACH_ROW(r) {
-        global const float *p = MAP_AT(x, cb, r);
-        global float *q = MAP_AT(y, cb, r);
-        EACH_PIXEL(i) STORE_OUTPUT(ACTIVATE(NORMALISED(LOAD(p + i * B)), parameter), q + i * B);
+    EACH_ROW(row) {
+        global const float *p = MAP_AT(x, cb, row), *added = MAP_AT(r, cb, row);
+        global float *q = MAP_AT(y, cb, row);
+        EACH_PIXEL(i) {
+            REAL value = NORMALISED(LOAD(p + i * B));
+#if RESIDUAL
+            value += LOAD(added + i * B);
+#endif
+            STORE_OUTPUT(ACTIVATE(value, parameter), q + i * B);
+        }
     }
 }
 
-// Sums of dy and of dy (x - mean).
+// Sums of dy and of dy (x - mean). dr, which may be dy, is written or, with RESIDUAL_ADDS, added to.
+#define RESIDUAL_NONE 0
+#define RESIDUAL_ADDS 2
 kernel void batchnorm_sums(global const float *x, global const float *dy, global const float *saved,
                            global const float *weight, global const float *bias, float parameter,
-                           global float *workspace, int lanes, WALK, MAP(x), MAP(dy)) {
+                           global float *workspace, int lanes, global const float *y, global float *dr,
+                           int residual, WALK, MAP(x), MAP(dy), MAP(y), MAP(dr)) {
     SCRATCH;
     const int cb = get_global_id(2);
     COEFFICIENTS;
     REAL sum = (REAL)(0.0f), products = (REAL)(0.0f);
     GROUP_ROWS(r) {
-        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
+        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r), *out = MAP_AT(y, cb, r);
+        global float *q = MAP_AT(dr, cb, r);
         GROUP_PIXELS(i) {
-            const REAL value = LOAD(p + i * B), g = GRADIENT(LOAD(grad + i * B), value);
+            const REAL value = LOAD(p + i * B), g = GRADIENT(i, value);
+#if RESIDUAL
+            if (residual != RESIDUAL_NONE)
+                STORE(residual == RESIDUAL_ADDS ? g + LOAD(q + i * B) : g, q + i * B);
+#endif
             sum += g;
             products += g * (value - mean);
         }
@@ -137,16 +157,16 @@ kernel void batchnorm_combine(global float *workspace, global const float *saved
 kernel void batchnorm_apply_backward(global const float *x, global const float *dy, global float *dx,
                                      global const float *saved, global const float *weight,
                                      global const float *bias, float parameter,
-                                     global const float *workspace, int lanes, int accumulate, WALK, MAP(x),
-                                     MAP(dy), MAP(dx)) {
+                                     global const float *workspace, int lanes, int accumulate,
+                                     global const float *y, WALK, MAP(x), MAP(dy), MAP(dx), MAP(y)) {
     const int cb = get_global_id(2);
     COEFFICIENTS;
     const REAL average = LOAD(workspace + cb * B), slope = LOAD(workspace + lanes + cb * B);
     EACH_ROW(r) {
-        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
+        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r), *out = MAP_AT(y, cb, r);
         global float *q = MAP_AT(dx, cb, r);
         EACH_PIXEL(i) {
-            const REAL value = LOAD(p + i * B), g = GRADIENT(LOAD(grad + i * B), value);
+            const REAL value = LOAD(p + i * B), g = GRADIENT(i, value);
             REAL result = scale * (g - average - (value - mean) * slope);
             if (accumulate)
                 result += LOAD(q + i * B);
@@ -155,18 +175,18 @@ kernel void batchnorm_apply_backward(global const float *x, global const float *
     }
 }
 
-// x is not read without an activation.
+// x is not read without an activation, nor with RESIDUAL.
 kernel void batchnorm_scale_backward(global const float *x, global const float *dy, global float *dx,
                                      global const float *saved, global const float *weight,
-                                     global const float *bias, float parameter, int lanes, int accumulate, WALK,
-                                     MAP(x), MAP(dy), MAP(dx)) {
+                                     global const float *bias, float parameter, int lanes, int accumulate,
+                                     global const float *y, WALK, MAP(x), MAP(dy), MAP(dx), MAP(y)) {
     const int cb = get_global_id(2);
     COEFFICIENTS;
     EACH_ROW(r) {
-        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r);
+        global const float *p = MAP_AT(x, cb, r), *grad = MAP_AT(dy, cb, r), *out = MAP_AT(y, cb, r);
         global float *q = MAP_AT(dx, cb, r);
         EACH_PIXEL(i) {
-            REAL result = scale * GRADIENT(LOAD(grad + i * B), LOAD(p + i * B));
+            REAL result = scale * GRADIENT(i, LOAD(p + i * B));
             if (accumulate)
                 result += LOAD(q + i * B);
             STORE(result, q + i * B);

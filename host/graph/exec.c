@@ -226,7 +226,7 @@ static thaw_status backward_item(thaw_exec *exec, int i, const struct thaw_op_st
     struct thaw_exec_item *item = &exec->items[i];
     if (!item->requires_grad || item->stands_for != i)
         return THAW_OK;
-    for (int k = 0; k < item->node->input_count; k++) {
+    for (int k = 0; k < item->input_count; k++) {
         const struct thaw_exec_item *source = &exec->items[item->inputs[k]];
         if (item->call.want_grad_in[k] && !item->call.accumulate_in[k] && source->clear_grad_halo)
             THAW_TRY(clear_halo(exec, &source->grad_layout, source->grad));

@@ -102,14 +102,34 @@ static bool may_activate(const thaw_exec *exec, int producer, int reader) {
     if (node->op->activation == THAW_ACTIVATION_NONE ||
         (node->op->fusable && !node->op->fusable(node->attrs)))
         return false;
+    bool residual = before->input_count > before->node->input_count;
     return may_absorb(exec, producer, reader) ||
            (may_change(before) && before->node->op->trains_activation &&
-            thaw_activation_is_cheap(node->op->activation));
+            thaw_activation_is_cheap(node->op->activation) &&
+            (!residual || thaw_activation_slope_shows(node->op->activation)));
+}
+
+/* Lets the later producer of a sum's two inputs add the other one, which is there by then. Returns
+ * the producer, or -1. */
+static int host_residual(thaw_exec *exec, int sum) {
+    const struct thaw_exec_item *item = &exec->items[sum];
+    if (!item->node->op->sums || item->input_count != 2 || item->inputs[0] == item->inputs[1])
+        return -1;
+    bool second = item->inputs[1] > item->inputs[0];
+    int producer = item->inputs[second], residual = item->inputs[!second];
+    struct thaw_exec_item *host = &exec->items[producer];
+    const struct thaw_layout *a = &host->node->out, *b = &exec->items[residual].node->out;
+    if (!may_change(host) || !host->node->op->trains_residual || host->input_count != 1 ||
+        a->c != b->c || a->h != b->h || a->w != b->w || a->block != b->block)
+        return -1;
+    host->inputs[host->input_count++] = residual;
+    host->requires_grad |= item->requires_grad;
+    return producer;
 }
 
 /* Lets items stand for others: aliases (flatten, dropout outside training), batch norms folded into
- * the convolution before them, activations moved into its epilogue or a batch norm's. Items come in
- * topological order, so chains work out by themselves. */
+ * the convolution before them, activations moved into its epilogue or a batch norm's, sums that a
+ * batch norm takes along. Items come in topological order, so chains work out by themselves. */
 static void combine(thaw_exec *exec) {
     for (int i = 0; i < exec->count; i++) {
         struct thaw_exec_item *item = &exec->items[i];
@@ -132,8 +152,11 @@ static void combine(thaw_exec *exec) {
             before->call.activation_parameter =
                 op->activation_parameter ? op->activation_parameter(item->node->attrs) : 0;
             item->stands_for = producer;
+        } else if ((producer = host_residual(exec, i)) >= 0) {
+            item->stands_for = producer;
         }
         if (item->stands_for != i) { /* whoever read this item now reads the producer */
+            before = &exec->items[item->stands_for];
             before->uses += item->uses - 1;
             before->kept |= item->kept;
         }
@@ -148,12 +171,11 @@ static thaw_status infer_items(thaw_exec *exec) {
         item->layout = item->node->out;
         if (item->node->op && !item->external) {
             struct thaw_layout in[THAW_OP_INPUTS_MAX];
-            for (int k = 0; k < item->node->input_count; k++)
+            for (int k = 0; k < item->input_count; k++)
                 in[k] = exec->items[item->inputs[k]].layout;
-            THAW_TRY(
-                thaw_context(item->node->op->infer(item->node->attrs, in, item->node->input_count,
-                                                   &exec->graph->caps, &item->spec),
-                             "node '%s' (%s)", item->node->name, item->node->op->type));
+            THAW_TRY(thaw_context(item->node->op->infer(item->node->attrs, in, item->input_count,
+                                                        &exec->graph->caps, &item->spec),
+                                  "node '%s' (%s)", item->node->name, item->node->op->type));
             item->layout = thaw_layout_make(item->spec.out, exec->graph->caps.block, 0);
         }
         item->layout.n = exec->options.batch;
@@ -170,6 +192,7 @@ thaw_status thaw_exec_select(thaw_exec *exec) {
     for (int i = 0; i < exec->count; i++) {
         exec->items[i].stands_for = i;
         exec->items[i].fold_norm = -1;
+        exec->items[i].input_count = exec->items[i].node->input_count;
         memcpy(exec->items[i].inputs, exec->items[i].node->inputs, sizeof exec->items[i].inputs);
     }
     mark_active(exec);

@@ -16,8 +16,9 @@ struct thaw_exec_item {
     bool requires_grad; /* takes part in backward */
     int stands_for;     /* itself, or the item whose output it is (alias, folded, fused) */
     int inputs[THAW_OP_INPUTS_MAX];
-    int uses;      /* how often active items read it */
-    int fold_norm; /* batch norm folded into this convolution, or -1 */
+    int input_count; /* the node's, and a residual */
+    int uses;        /* how often active items read it */
+    int fold_norm;   /* batch norm folded into this convolution, or -1 */
     cl_mem fold_weight, fold_bias;
     struct thaw_op_spec spec; /* for the executable's batch */
     struct thaw_layout layout, grad_layout;

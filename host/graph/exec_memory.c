@@ -27,11 +27,28 @@ static bool forward_in_place(const thaw_exec *exec, int i) {
            !(source->requires_grad && source->spec.backward_needs_output);
 }
 
-/* Whether item i's backward may write the gradient of its first input over that of its output. */
-static bool backward_in_place(const thaw_exec *exec, int i) {
+/* Whether item i is a residual's first reader in backward. */
+static bool takes_residual(const thaw_exec *exec, int i) {
+    const struct thaw_exec_item *item = &exec->items[i];
+    if (item->input_count == item->node->input_count || !exec->items[item->inputs[1]].requires_grad)
+        return false;
+    for (int j = i + 1; j < exec->count; j++)
+        for (int k = 0; computes(exec, j) && k < exec->items[j].input_count; k++)
+            if (exec->items[j].inputs[k] == item->inputs[1] && exec->items[j].requires_grad)
+                return false;
+    return true;
+}
+
+/* The input whose gradient item i's backward may write over that of its output, or -1. A residual
+ * comes first: its gradient is the output's, but for the activation. */
+static int backward_in_place(const thaw_exec *exec, int i) {
     const struct thaw_exec_item *item = &exec->items[i], *source = &exec->items[item->inputs[0]];
-    return item->spec.in_place && item->requires_grad && source->requires_grad &&
-           source->uses == 1 && i != exec->loss && same_map(&item->layout, &source->layout);
+    if (takes_residual(exec, i))
+        return 1;
+    return item->spec.in_place && source->requires_grad && source->uses == 1 && i != exec->loss &&
+                   same_map(&item->layout, &source->layout)
+               ? 0
+               : -1;
 }
 
 static void max_into(int *value, int other) {
@@ -49,7 +66,7 @@ static void activation_groups(thaw_exec *exec) {
             item->act_root = exec->items[item->inputs[0]].act_root;
     }
     for (int i = 0; i < exec->count; i++)
-        for (int k = 0; computes(exec, i) && k < exec->items[i].node->input_count; k++) {
+        for (int k = 0; computes(exec, i) && k < exec->items[i].input_count; k++) {
             struct thaw_exec_item *source = &exec->items[exec->items[i].inputs[k]];
             max_into(&exec->items[source->act_root].layout.halo, exec->items[i].spec.input_halo[k]);
         }
@@ -60,9 +77,12 @@ static void activation_groups(thaw_exec *exec) {
 static void gradient_groups(thaw_exec *exec) {
     for (int i = exec->count - 1; i >= 0; i--)
         exec->items[i].grad_root = i;
-    for (int i = exec->count - 1; i >= 0; i--) /* the latest member is the root */
-        if (computes(exec, i) && exec->items[i].requires_grad && backward_in_place(exec, i))
-            exec->items[exec->items[i].inputs[0]].grad_root = exec->items[i].grad_root;
+    for (int i = exec->count - 1; i >= 0; i--) { /* the latest member is the root */
+        const struct thaw_exec_item *item = &exec->items[i];
+        int input = computes(exec, i) && item->requires_grad ? backward_in_place(exec, i) : -1;
+        if (input >= 0)
+            exec->items[item->inputs[input]].grad_root = item->grad_root;
+    }
     for (int i = 0; i < exec->count; i++)
         if (computes(exec, i) && exec->items[i].requires_grad)
             max_into(&exec->items[exec->items[i].grad_root].grad_layout.halo,
@@ -82,7 +102,7 @@ static void set_wanted_gradients(thaw_exec *exec) {
         struct thaw_exec_item *item = &exec->items[i];
         if (!computes(exec, i) || !item->requires_grad)
             continue;
-        for (int k = 0; k < item->node->input_count; k++) {
+        for (int k = 0; k < item->input_count; k++) {
             int source = item->inputs[k];
             item->call.want_grad_in[k] = exec->items[source].requires_grad;
             item->call.accumulate_in[k] = written[source];
@@ -104,7 +124,7 @@ static void fill_calls(thaw_exec *exec) {
         call->training = exec->options.training;
         call->batch_statistics = exec->options.training && item->node->batch_statistics;
         call->needs_backward = item->requires_grad;
-        call->input_count = item->node->input_count;
+        call->input_count = item->input_count;
         call->out.layout = item->layout;
         call->grad_out.layout = item->grad_layout;
         for (int k = 0; k < call->input_count; k++) {
@@ -162,7 +182,7 @@ static void plan_activations(thaw_exec *exec, struct buffers *b) {
         extend(buffer, item->external ? 0 : item->time, item->kept ? end : item->time);
         if (item->requires_grad && item->spec.backward_needs_output)
             extend(buffer, item->time, thaw_exec_backward_time(exec, item));
-        for (int k = 0; !item->external && k < item->node->input_count; k++) {
+        for (int k = 0; !item->external && k < item->input_count; k++) {
             struct thaw_plan_buffer *in = &b->act[exec->items[item->inputs[k]].act_root];
             extend(in, item->time, item->time);
             if (item->requires_grad && item->spec.backward_needs_input[k])
@@ -187,7 +207,7 @@ static void plan_gradients(thaw_exec *exec, struct buffers *b) {
             buffer->size_bytes = thaw_layout_bytes(&item->grad_layout);
             extend(buffer, time, time);
         }
-        for (int k = 0; k < item->node->input_count; k++)
+        for (int k = 0; k < item->input_count; k++)
             if (item->call.want_grad_in[k])
                 extend(&b->grad[exec->items[item->inputs[k]].grad_root], time, time);
         for (int p = 0; p < item->node->param_count; p++) {

@@ -36,6 +36,11 @@ bool thaw_activation_is_cheap(enum thaw_activation activation) {
            activation == THAW_ACTIVATION_LEAKY_RELU || activation == THAW_ACTIVATION_HARDSWISH;
 }
 
+bool thaw_activation_slope_shows(enum thaw_activation activation) {
+    return activation == THAW_ACTIVATION_RELU || activation == THAW_ACTIVATION_RELU6 ||
+           activation == THAW_ACTIVATION_LEAKY_RELU;
+}
+
 bool thaw_activation_keeps_zero(enum thaw_activation activation) {
     return activation != THAW_ACTIVATION_SIGMOID && activation != THAW_ACTIVATION_HARDSIGMOID;
 }

@@ -44,6 +44,8 @@ bool thaw_activation_keeps_zero(enum thaw_activation activation);
 /* Whether it keeps zero, and its derivative (cl/common.cl: slope_<name>) is taken at the input and
  * is computed sooner, even twice, than a map is read and written: none with an exponential. */
 bool thaw_activation_is_cheap(enum thaw_activation activation);
+/* Whether its derivative may as well be taken at the output. */
+bool thaw_activation_slope_shows(enum thaw_activation activation);
 
 struct thaw_conv_geometry {
     struct thaw_layout x, y; /* y.h and y.w imply the bottom and right padding */

@@ -12,6 +12,7 @@ const struct thaw_op thaw_op_add = {
     .summary = "sum of maps",
     .inputs_min = 2,
     .inputs_max = THAW_OP_INPUTS_MAX,
+    .sums = true,
     .parse = parse,
     THAW_BROADCAST_PARTS,
 };

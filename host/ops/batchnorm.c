@@ -6,7 +6,8 @@
  *              dx = weight inv dy                                              running statistics
  *
  * With the activation f that follows, y is f of this, and dy above is f' times the gradient of y;
- * what f' is taken at is computed again from x.
+ * what f' is taken at is computed again from x. With a residual r, a second input, y is
+ * f(... + r): f' is taken at y, and dr is the dy that the formulas above see.
  *
  * With batch statistics the running ones move as in PyTorch: running = (1 - momentum) running +
  * momentum batch, with the unbiased variance.
@@ -35,8 +36,16 @@ float thaw_batchnorm_eps(const void *attrs) {
 
 struct state {
     thaw_kernel *statistics, *use_batch, *use_running, *apply;
-    thaw_kernel *sums, *combine, *apply_backward, *scale_backward;
+    thaw_kernel *sums, *combine;
+    /* With a gradient that the activation has been taken from, and without. */
+    struct input_kernels {
+        thaw_kernel *apply, *scale;
+    } ready, whole;
 };
+
+static bool has_residual(const struct thaw_op_call *call) {
+    return call->input_count > 1;
+}
 
 static thaw_status parse(const thaw_yaml *node, void *ret_attrs) {
     static const char *const keys[] = {"eps", "momentum"};
@@ -70,15 +79,17 @@ static thaw_status infer(const void *attrs, const struct thaw_layout *in, int in
     ret_spec->param_count = PARAMS;
     ret_spec->in_place = true;
     ret_spec->backward_needs_input[0] = true;
+    ret_spec->backward_needs_output = input_count > 1;
     ret_spec->saved_bytes = 2 * (size_t)thaw_layout_lanes(in) * sizeof(float);
     return THAW_OK;
 }
 
 static struct thaw_walk sums_walk(const struct thaw_op_call *call, int batch) {
-    return thaw_walk_make(
-        thaw_device_get_caps(call->device),
-        (const struct thaw_layout *[]){&call->in[0].layout, &call->grad_out.layout},
-        call->needs_backward ? 2 : 1, batch, THAW_WALK_SUMS);
+    const struct thaw_layout *layouts[] = {&call->in[0].layout, &call->grad_out.layout,
+                                           &call->out.layout, &call->grad_in[1].layout};
+    int count = call->needs_backward ? has_residual(call) ? 4 : 2 : 1;
+    return thaw_walk_make(thaw_device_get_caps(call->device), layouts, (size_t)count, batch,
+                          THAW_WALK_SUMS);
 }
 
 static thaw_status get_kernels(struct thaw_op_call *call, struct state *state) {
@@ -93,8 +104,10 @@ static thaw_status get_kernels(struct thaw_op_call *call, struct state *state) {
         {"batchnorm_apply", &state->apply, true},
         {"batchnorm_sums", &state->sums, true},
         {"batchnorm_combine", &state->combine, false},
-        {"batchnorm_apply_backward", &state->apply_backward, true},
-        {"batchnorm_scale_backward", &state->scale_backward, true},
+        {"batchnorm_apply_backward", &state->ready.apply, false},
+        {"batchnorm_scale_backward", &state->ready.scale, false},
+        {"batchnorm_apply_backward", &state->whole.apply, true},
+        {"batchnorm_scale_backward", &state->whole.scale, true},
     };
     struct thaw_defines defines[2] = {{.text = ""}}; /* without and with the activation */
     for (int a = 0; a < 2; a++) {
@@ -104,6 +117,7 @@ static thaw_status get_kernels(struct thaw_op_call *call, struct state *state) {
                          thaw_activation_name(a ? call->activation : THAW_ACTIVATION_NONE));
     }
     const struct thaw_device_caps *caps = thaw_device_get_caps(call->device);
+    thaw_define_int(&defines[1], "RESIDUAL", has_residual(call));
     thaw_define_int(&defines[1], "STREAM", thaw_layout_streams(&call->out.layout, caps));
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         THAW_TRY(thaw_kernel_get(call->device, "batchnorm.cl", kernels[i].name,
@@ -166,30 +180,43 @@ static thaw_status running_statistics(const struct thaw_op_call *call) {
 static thaw_status forward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
     const struct state *state = call->state;
     const struct thaw_layout *x = &call->in[0].layout, *y = &call->out.layout;
+    const struct thaw_tensor *r = &call->in[has_residual(call) ? 1 : 0];
     THAW_TRY(call->batch_statistics ? batch_statistics(call, step) : running_statistics(call));
-    struct thaw_walk walk =
-        thaw_walk_make(thaw_device_get_caps(call->device), (const struct thaw_layout *[]){x, y}, 2,
-                       step->batch, THAW_WALK_PIXELS);
+    struct thaw_walk walk = thaw_walk_make(thaw_device_get_caps(call->device),
+                                           (const struct thaw_layout *[]){x, y, &r->layout}, 3,
+                                           step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     return thaw_launch(call->device, state->apply, &range, THAW_ARG_BUFFER(call->in[0].buffer),
                        THAW_ARG_BUFFER(call->out.buffer), COEFFICIENT_ARGS(call),
-                       THAW_ARG_INT(thaw_layout_lanes(x)), THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x),
-                       THAW_MAP_ARGS(y));
+                       THAW_ARG_INT(thaw_layout_lanes(x)), THAW_ARG_BUFFER(r->buffer),
+                       THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(y),
+                       THAW_MAP_ARGS(&r->layout));
 }
 
-/* dweight, dbias and, for batch statistics, the two coefficients of dx, at the workspace's start.
- */
+/* What backward takes the activation's slope at: the output, or what stands in for it. */
+static const struct thaw_tensor *slope_tensor(const struct thaw_op_call *call) {
+    return has_residual(call) ? &call->out : &call->grad_out;
+}
+
+/* dweight, dbias and, for batch statistics, the two coefficients of dx, at the workspace's start;
+ * and dr. */
 static thaw_status backward_sums(const struct thaw_op_call *call, const struct thaw_op_step *step) {
     const struct state *state = call->state;
     const struct thaw_layout *x = &call->in[0].layout, *dy = &call->grad_out.layout;
     const struct thaw_op_param *weight = &call->params[WEIGHT], *bias = &call->params[BIAS];
+    const struct thaw_tensor *y = slope_tensor(call);
+    const struct thaw_tensor *dr =
+        call->want_grad_in[1] ? &call->grad_in[1] : &call->grad_out; /* stands in */
+    int residual = !call->want_grad_in[1] ? 0 : call->accumulate_in[1] ? 2 : 1;
     int lanes = thaw_layout_lanes(x);
     struct thaw_walk walk = sums_walk(call, step->batch);
     struct thaw_range range = thaw_walk_groups(&walk);
     THAW_TRY(thaw_launch(call->device, state->sums, &range, THAW_ARG_BUFFER(call->in[0].buffer),
                          THAW_ARG_BUFFER(call->grad_out.buffer), COEFFICIENT_ARGS(call),
                          THAW_ARG_BUFFER(call->workspace), THAW_ARG_INT(lanes),
-                         THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy)));
+                         THAW_ARG_BUFFER(y->buffer), THAW_ARG_BUFFER(dr->buffer),
+                         THAW_ARG_INT(residual), THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x),
+                         THAW_MAP_ARGS(dy), THAW_MAP_ARGS(&y->layout), THAW_MAP_ARGS(&dr->layout)));
     /* A gradient nobody wants has no buffer; the kernel does not touch what stands in for it. */
     range = THAW_RANGE1((size_t)walk.blocks);
     return thaw_launch(call->device, state->combine, &range, THAW_ARG_BUFFER(call->workspace),
@@ -204,31 +231,38 @@ static thaw_status backward_sums(const struct thaw_op_call *call, const struct t
 static thaw_status backward_input(const struct thaw_op_call *call,
                                   const struct thaw_op_step *step) {
     const struct state *state = call->state;
+    /* dr in dy's place is what is left to scale. */
+    bool ready = call->want_grad_in[1] && call->grad_in[1].buffer == call->grad_out.buffer;
+    const struct input_kernels *kernels = ready ? &state->ready : &state->whole;
     const struct thaw_layout *x = &call->in[0].layout, *dy = &call->grad_out.layout,
                              *dx = &call->grad_in[0].layout;
+    const struct thaw_tensor *y = slope_tensor(call);
     bool reads_x = call->batch_statistics || call->activation != THAW_ACTIVATION_NONE;
     struct thaw_arg lanes = THAW_ARG_INT(thaw_layout_lanes(x));
     struct thaw_arg accumulate = THAW_ARG_INT(call->accumulate_in[0]);
-    const struct thaw_layout *layouts[] = {dy, dx, x};
+    const struct thaw_layout *layouts[] = {dy, dx, &y->layout, x};
     struct thaw_walk walk = thaw_walk_make(thaw_device_get_caps(call->device), layouts,
-                                           reads_x ? 3 : 2, step->batch, THAW_WALK_PIXELS);
+                                           reads_x ? 4 : 3, step->batch, THAW_WALK_PIXELS);
     struct thaw_range range = thaw_walk_range(&walk);
     if (!call->batch_statistics)
         return thaw_launch(
-            call->device, state->scale_backward, &range, THAW_ARG_BUFFER(call->in[0].buffer),
+            call->device, kernels->scale, &range, THAW_ARG_BUFFER(call->in[0].buffer),
             THAW_ARG_BUFFER(call->grad_out.buffer), THAW_ARG_BUFFER(call->grad_in[0].buffer),
-            COEFFICIENT_ARGS(call), lanes, accumulate, THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x),
-            THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
-    return thaw_launch(call->device, state->apply_backward, &range,
-                       THAW_ARG_BUFFER(call->in[0].buffer), THAW_ARG_BUFFER(call->grad_out.buffer),
+            COEFFICIENT_ARGS(call), lanes, accumulate, THAW_ARG_BUFFER(y->buffer),
+            THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx),
+            THAW_MAP_ARGS(&y->layout));
+    return thaw_launch(call->device, kernels->apply, &range, THAW_ARG_BUFFER(call->in[0].buffer),
+                       THAW_ARG_BUFFER(call->grad_out.buffer),
                        THAW_ARG_BUFFER(call->grad_in[0].buffer), COEFFICIENT_ARGS(call),
-                       THAW_ARG_BUFFER(call->workspace), lanes, accumulate, THAW_WALK_ARGS(&walk),
-                       THAW_MAP_ARGS(x), THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx));
+                       THAW_ARG_BUFFER(call->workspace), lanes, accumulate,
+                       THAW_ARG_BUFFER(y->buffer), THAW_WALK_ARGS(&walk), THAW_MAP_ARGS(x),
+                       THAW_MAP_ARGS(dy), THAW_MAP_ARGS(dx), THAW_MAP_ARGS(&y->layout));
 }
 
 static thaw_status backward(const struct thaw_op_call *call, const struct thaw_op_step *step) {
     bool want_params = call->params[WEIGHT].want_grad || call->params[BIAS].want_grad;
-    if (want_params || (call->want_grad_in[0] && call->batch_statistics))
+    bool coefficients = call->want_grad_in[0] && call->batch_statistics;
+    if (want_params || coefficients || call->want_grad_in[1])
         THAW_TRY(backward_sums(call, step));
     return call->want_grad_in[0] ? backward_input(call, step) : THAW_OK;
 }
@@ -272,6 +306,7 @@ const struct thaw_op thaw_op_batchnorm = {
     .inputs_min = 1,
     .inputs_max = 1,
     .trains_activation = true,
+    .trains_residual = true,
     .normalises = true,
     .parse = parse,
     .infer = infer,

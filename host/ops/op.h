@@ -129,8 +129,14 @@ struct thaw_op {
     /* call->activation may be set where backward runs, too, which then begins with its gradient:
      * to those that thaw_activation_is_cheap() (batch norm). */
     bool trains_activation;
-    bool stochastic;                 /* forward draws random numbers in training (dropout) */
-    bool normalises;                 /* batch_statistics means something to it (batch norm) */
+    /* The call may have one input more than the node: a map like the output that is added before
+     * the activation. Backward needs the output then, the activation is one of those whose slope
+     * shows there (thaw_activation_slope_shows()), and the map's gradient may be written over that
+     * of the output (batch norm). */
+    bool trains_residual;
+    bool sums;       /* the output is the sum of the inputs, which may be broadcast (add) */
+    bool stochastic; /* forward draws random numbers in training (dropout) */
+    bool normalises; /* batch_statistics means something to it (batch norm) */
     enum thaw_activation activation; /* of an activation op; NONE for all others */
     /* Reads the attributes; `node` is NULL or a null scalar when the YAML gives none. Strict. */
     thaw_status (*parse)(const thaw_yaml *node, void *ret_attrs);

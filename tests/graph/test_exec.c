@@ -301,6 +301,72 @@ static void check_activated(bool batch_statistics, const char *trained) {
     finish(&plain);
 }
 
+static const char residuals_model[] = "input: {channels: 3, size: 12}\n"
+                                      "graph:\n"
+                                      "  - conv1: {conv: {out: 18, kernel: 3, pad: 1}}\n"
+                                      "  - bn1: batchnorm\n"
+                                      "  - act1: relu\n"
+                                      "  - conv2: {conv: {out: 18, kernel: 3, pad: 1}}\n"
+                                      "  - bn2: batchnorm\n"
+                                      "  - add2: {add: [act1, bn2]}\n" /* a chain of blocks */
+                                      "  - act2: relu\n"
+                                      "  - conv3: {conv: {out: 18, kernel: 3, pad: 1}}\n"
+                                      "  - bn3: batchnorm\n"
+                                      "  - add3: {add: [bn3, act2]}\n"
+                                      "  - act3: {leaky_relu: {slope: 0.2}}\n"
+                                      "  - conv4: {conv: {out: 18, kernel: 1}}\n"
+                                      "  - bn4: batchnorm\n"
+                                      "  - conv5: {conv: {out: 18, kernel: 1}, from: act3}\n"
+                                      "  - bn5: batchnorm\n"
+                                      "  - add5: {add: [bn5, bn4]}\n" /* two batch norms */
+                                      "  - conv6: {conv: {out: 18, kernel: 3, pad: 1}}\n"
+                                      "  - bn6: batchnorm\n"
+                                      "  - add6: {add: [act3, bn6]}\n" /* read later, too */
+                                      "  - act6: hardswish\n"
+                                      "  - late: {mul: [act6, act3]}\n"
+                                      "  - avgpool: global\n"
+                                      "  - flatten\n"
+                                      "  - fc: {linear: {out: 7}}\n"
+                                      "features: avgpool\n";
+
+/* Batch norms take a sum along, and the activation after it. */
+static void check_residuals(bool batch_statistics, const char *trained) {
+    static const char *const joined[] = {"add2", "act2", "add3", "act3", "add5", "add6"};
+    struct net fused = {.graph = test_model_on(test_device(), residuals_model, NULL, 11)};
+    struct net plain = {.graph = test_model_on(test_device(), residuals_model, NULL, 11)};
+    TEST_TRAIN(fused.graph, batch_statistics, trained, "head");
+    TEST_TRAIN(plain.graph, batch_statistics, trained, "head");
+    int *keep = every_node(plain.graph);
+    struct thaw_exec_options options = training;
+    fused.exec = make(fused.graph, options);
+    options.keep = keep;
+    options.keep_count = (int)plain.graph->node_count - 1;
+    plain.exec = make(plain.graph, options);
+    for (size_t i = 0; i < sizeof joined / sizeof *joined; i++) {
+        if (strcmp(trained, "all") == 0)
+            assert_true(thaw_exec_node(fused.exec, node(fused.graph, joined[i])).folded);
+        assert_false(thaw_exec_node(plain.exec, node(plain.graph, joined[i])).folded);
+    }
+    assert_false(thaw_exec_node(fused.exec, node(fused.graph, "act6")).folded);
+    for (int batch = BATCH; batch > BATCH - 2; batch--) {
+        step_once(&fused, batch);
+        step_once(&plain, batch);
+        expect_same_output(&fused, &plain, "fc", 1e-6);
+        expect_same_gradients(&fused, &plain, 1e-5);
+    }
+    free(keep);
+    finish(&fused);
+    finish(&plain);
+}
+
+static void sums_join_batch_norms(void **state) {
+    (void)state;
+    check_residuals(true, "all");
+    check_residuals(false, "all");
+    check_residuals(true, "conv2*");
+    check_residuals(false, "conv5*");
+}
+
 static void activations_join_batch_norms(void **state) {
     (void)state;
     check_activated(true, "all");
@@ -469,6 +535,7 @@ int main(void) {
         cmocka_unit_test(memory_sharing_changes_nothing),
         cmocka_unit_test(folding_changes_nothing),
         cmocka_unit_test(activations_join_batch_norms),
+        cmocka_unit_test(sums_join_batch_norms),
         cmocka_unit_test(starts_at_a_cut),
         cmocka_unit_test(refuses_a_start_that_does_not_cut),
         cmocka_unit_test(partial_batches),

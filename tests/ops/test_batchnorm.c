@@ -38,7 +38,8 @@ static void reference(const struct op_test *test, const struct op_map *in,
                 for (int x = 0; x < out->w; x++)
                     *op_at(out, n, c, y, x) = conv_reference_activation(
                         test->activation,
-                        (*op_at(in, n, c, y, x) - mean) * scale + params[BIAS].data[c],
+                        (*op_at(in, n, c, y, x) - mean) * scale + params[BIAS].data[c] +
+                            (test->input_count > 1 ? *op_at(in + 1, n, c, y, x) : 0),
                         (double)test->activation_parameter);
     }
 }
@@ -108,6 +109,23 @@ static void test_activations(void **state) {
         test.activation = THAW_ACTIVATION_LEAKY_RELU;
         test.activation_parameter = 0.25f;
         test.forward_only = true;
+        op_test_run(&test);
+    }
+}
+
+/* A residual that is added before the activation. */
+static void test_residual(void **state) {
+    (void)state;
+    static const enum thaw_activation activations[] = {THAW_ACTIVATION_NONE, THAW_ACTIVATION_RELU,
+                                                       THAW_ACTIVATION_RELU6,
+                                                       THAW_ACTIVATION_LEAKY_RELU};
+    for (size_t i = 0; i < 2 * sizeof activations / sizeof *activations; i++) {
+        struct thaw_shape shape = {4, 18, 3, 2};
+        struct op_test test = make_test(shape, i % 2);
+        test.input_count = 2;
+        test.in[1] = shape;
+        test.activation = activations[i / 2];
+        test.activation_parameter = 0.25f;
         op_test_run(&test);
     }
 }
@@ -212,9 +230,10 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modes),      cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_large_mean), cmocka_unit_test(test_one_value),
-        cmocka_unit_test(test_fold),       cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_modes),     cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_residual),  cmocka_unit_test(test_large_mean),
+        cmocka_unit_test(test_one_value), cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,7 @@ static void check_unchanged(thaw_device *device, cl_mem buffer, size_t count, fl
 struct role {
     const char *name;
     bool smaller_batch, halo, accumulate, in_place, forward_only;
+    bool residual;  /* its gradient in place */
     int only_input; /* gradient of this input alone; -1: of all inputs; -2: of none */
     bool no_params;
 };
@@ -205,7 +206,8 @@ struct run {
     struct thaw_op_spec spec;
     struct thaw_op_call call;
     struct thaw_op_step step;
-    bool forward_in_place, backward_in_place;
+    bool forward_in_place;
+    int backward_in_place; /* the input whose gradient is written over the output's; -1: none */
 };
 
 static bool wants_input(const struct run *run, int i) {
@@ -233,11 +235,14 @@ static void set_layouts(struct run *run, int block) {
     }
     run->forward_in_place = run->role->in_place && spec->in_place &&
                             (run->role->forward_only || !spec->backward_needs_input[0]);
-    run->backward_in_place = run->role->in_place && spec->in_place && !run->role->forward_only;
+    run->backward_in_place = run->role->residual ? 1
+                             : run->role->in_place && spec->in_place && !run->role->forward_only
+                                 ? 0
+                                 : -1;
     if (run->forward_in_place)
         call->out.layout = call->in[0].layout;
-    if (run->backward_in_place)
-        call->grad_in[0].layout = call->grad_out.layout;
+    if (run->backward_in_place >= 0)
+        call->grad_in[run->backward_in_place].layout = call->grad_out.layout;
 }
 
 static void bind_tensors(struct run *run) {
@@ -249,7 +254,7 @@ static void bind_tensors(struct run *run) {
             op_map_new(run->step.batch, run->test->in[i].c, run->test->in[i].h, run->test->in[i].w);
         for (int k = 0; k < op_map_count(&ones); k++)
             ones.data[k] = 1;
-        if (i > 0 || !run->backward_in_place)
+        if (i != run->backward_in_place)
             call->grad_in[i].buffer = make_tensor(run->device, &call->grad_in[i].layout,
                                                   run->role->accumulate ? &ones : NULL, GARBAGE);
         free(ones.data);
@@ -259,8 +264,8 @@ static void bind_tensors(struct run *run) {
                            : make_tensor(run->device, &call->out.layout, NULL, GARBAGE);
     if (!run->test->is_loss)
         call->grad_out.buffer = make_tensor(run->device, &call->grad_out.layout, &e->grad_out, NAN);
-    if (run->backward_in_place)
-        call->grad_in[0].buffer = call->grad_out.buffer;
+    if (run->backward_in_place >= 0)
+        call->grad_in[run->backward_in_place].buffer = call->grad_out.buffer;
 }
 
 static void bind_params(struct run *run) {
@@ -339,7 +344,7 @@ static void check_backward(struct run *run) {
         struct op_map expected = run->expected->grad_in[i];
         char what[96];
         snprintf(what, sizeof what, "gradient of input %d, %s,", i, run->role->name);
-        if (i == 0 && run->backward_in_place && !run->call.want_grad_in[0])
+        if (i == run->backward_in_place && !run->call.want_grad_in[i])
             continue;
         if (!run->call.want_grad_in[i]) {
             struct op_map none = {0, run->test->in[i].c, run->test->in[i].h, run->test->in[i].w,
@@ -366,8 +371,8 @@ static void finish(struct run *run) {
     thaw_op_release(run->op, call);
     if (run->forward_in_place)
         call->out.buffer = NULL;
-    if (run->backward_in_place)
-        call->grad_in[0].buffer = NULL;
+    if (run->backward_in_place >= 0)
+        call->grad_in[run->backward_in_place].buffer = NULL;
     for (int i = 0; i < call->input_count; i++) {
         thaw_buffer_destroy(&call->in[i].buffer);
         thaw_buffer_destroy(&call->grad_in[i].buffer);
@@ -432,6 +437,8 @@ static const struct role roles[] = {
     {.name = "smaller batch", .only_input = -1, .smaller_batch = true},
     {.name = "in place", .only_input = -1, .in_place = true},
     {.name = "in place with halo", .only_input = -1, .in_place = true, .halo = true},
+    {.name = "residual in place", .only_input = -1, .residual = true, .halo = true},
+    {.name = "residual in place, alone", .only_input = 1, .residual = true, .no_params = true},
     {.name = "input 0 alone", .only_input = 0, .no_params = true},
     {.name = "input 1 alone", .only_input = 1, .no_params = true},
     {.name = "parameters alone", .only_input = -2},
@@ -441,7 +448,9 @@ static const struct role roles[] = {
 
 static bool applies(const struct op_test *test, const struct thaw_op_spec *spec,
                     const struct role *role) {
-    return (role->forward_only || op_has_backward(test)) && (!role->in_place || spec->in_place) &&
+    bool residual = op_input_count(test) > thaw_op_find(test->op)->inputs_max;
+    return (!role->residual || residual) && (role->forward_only || op_has_backward(test)) &&
+           (!role->in_place || spec->in_place) &&
            (role->only_input != 1 || (op_input_count(test) > 1 && !test->targets)) &&
            (role->only_input != -2 || spec->param_count > 0) &&
            (!role->smaller_batch || test->in[0].n > 1);

@@ -33,7 +33,7 @@ typedef void op_reference(const struct op_test *test, const struct op_map *in,
 struct op_test {
     const char *op, *attrs; /* attrs: YAML, or NULL */
     int input_count;        /* 0: 1 */
-    struct thaw_shape in[THAW_OP_INPUTS_MAX];
+    struct thaw_shape in[THAW_OP_INPUTS_MAX]; /* one more than the op takes: a residual */
     bool image; /* input 0 is the network's image: its block is its channels */
     bool training, batch_statistics;
     bool is_loss;                    /* the gradient flowing in is op_loss_scale, without buffer */
