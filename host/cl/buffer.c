@@ -1,8 +1,10 @@
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "cl/internal.h"
 
 #define MIB (1024.0 * 1024.0)
+#define LARGE_PAGE_BYTES ((uintptr_t)2 << 20)
 
 /* Goes with a buffer: the last release of the buffer gives its bytes back. */
 struct buffer_record {
@@ -58,6 +60,22 @@ static thaw_status buffer_count(thaw_device *device, cl_mem buffer, size_t size_
     return THAW_OK;
 }
 
+/* Asks for large pages where a buffer is host memory: walks over maps of many megabytes miss the
+ * address cache otherwise. A wish, which the system may refuse. */
+static void prefer_large_pages(thaw_device *device, cl_mem buffer, size_t size_bytes) {
+    if (!device->caps.is_cpu || size_bytes < 4 * LARGE_PAGE_BYTES)
+        return;
+    void *memory =
+        clEnqueueMapBuffer(device->queue, buffer, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0,
+                           size_bytes, 0, NULL, NULL, NULL);
+    if (!memory)
+        return;
+    uintptr_t begin = ((uintptr_t)memory + LARGE_PAGE_BYTES - 1) & ~(LARGE_PAGE_BYTES - 1);
+    uintptr_t end = ((uintptr_t)memory + size_bytes) & ~(LARGE_PAGE_BYTES - 1);
+    (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+    (void)clEnqueueUnmapMemObject(device->queue, buffer, memory, 0, NULL, NULL);
+}
+
 thaw_status thaw_buffer_create(thaw_device *device, size_t size_bytes, cl_mem *ret_buffer) {
     const struct thaw_device_caps *caps = &device->caps;
     if (size_bytes == 0)
@@ -74,6 +92,8 @@ thaw_status thaw_buffer_create(thaw_device *device, size_t size_bytes, cl_mem *r
     if (code != CL_SUCCESS)
         return thaw_fail_memory(device, size_bytes, code);
     thaw_status status = buffer_count(device, buffer, size_bytes);
+    if (status == THAW_OK)
+        prefer_large_pages(device, buffer, size_bytes);
     /* Filling makes a lazy implementation allocate; finishing makes it say so. */
     if (status == THAW_OK)
         status = thaw_buffer_zero(device, buffer, 0, size_bytes);
