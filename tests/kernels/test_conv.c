@@ -75,6 +75,7 @@ static const struct shape dense[] = {
     /* linear layers: the kernel covers the map */
     {5, 4, 48, 7, 7, 40, 7, 7, 1, 1, 0, 1, 0},
     {3, 2, 17, 3, 5, 100, 3, 5, 1, 1, 0, 1, 1},
+    {11, 10, 33, 1, 3, 320, 1, 3, 1, 1, 0, 1, 1},
 };
 
 /* The GPU candidates choose their tiles by the allocated batch: on two compute units 128 x 128,
