@@ -1,6 +1,6 @@
 /* bench_conv [CANDIDATE [LAYER]]: GFLOP/s of every convolution candidate (or one) on typical layers
  * (or those whose name contains LAYER), forward, backward-data and backward-weight; the median
- * of several runs.
+ * of several rounds.
  *
  * bench_conv --keys [CANDIDATE]: reads problems, one a line, as thaw_conv_problem_key() writes them
  * and `thaw bench --candidates --json` lists them; prints milliseconds, the name of the candidate
@@ -106,21 +106,28 @@ static thaw_status create_sets(thaw_device *device, const struct thaw_conv_probl
     return THAW_OK;
 }
 
-/* Median of the runs that fit in a tenth of a second, at least five. */
+static thaw_status run_set(const thaw_conv *conv, const struct thaw_conv_run *runs, int index,
+                           cl_mem workspace) {
+    struct thaw_conv_run run = runs[index];
+    run.x = run.x ? run.x : runs[0].x;
+    run.y = run.y ? run.y : runs[0].y;
+    run.workspace = workspace;
+    return thaw_conv_run(conv, &run);
+}
+
+/* Median of the rounds that fit in a tenth of a second, at least five. As in a network, the queue
+ * is not waited for after each run, but after a round: every set once. */
 static thaw_status time_conv(thaw_device *device, const thaw_conv *conv,
                              const struct thaw_conv_run *runs, int count, cl_mem workspace,
                              double *ret_seconds) {
     double times[50], start = thaw_clock_s();
     int n = 0;
     while (n < 5 || (n < 50 && thaw_clock_s() - start < 0.1)) {
-        struct thaw_conv_run run = runs[n % count];
-        run.x = run.x ? run.x : runs[0].x;
-        run.y = run.y ? run.y : runs[0].y;
-        run.workspace = workspace;
         double before = thaw_clock_s();
-        THAW_TRY(thaw_conv_run(conv, &run));
+        for (int i = 0; i < count; i++)
+            THAW_TRY(run_set(conv, runs, i, workspace));
         THAW_TRY(thaw_device_finish(device));
-        double time = thaw_clock_s() - before;
+        double time = (thaw_clock_s() - before) / count;
         int at = n++;
         for (; at > 0 && times[at - 1] > time; at--)
             times[at] = times[at - 1];
