@@ -34,6 +34,7 @@
 #define IN(m) ((m) / TW * (long)x_row + (m) % TW * XP)
 #define OUT(m) ((m) / TW * (long)y_row + (m) % TW * YP)
 #define UNROLL _Pragma("unroll")
+#define TILES_AHEAD (NV == 1 ? 3 : 1) // tiles of one vector take less time than memory
 #define ROLLED _Pragma("unroll 1") // with the tile unrolled, more makes the loop slower
 
 // What becomes of one vector of one pixel, of whose channels `lanes` are real.
@@ -52,8 +53,8 @@ static inline void finish(REAL value, global float *p, float parameter, int accu
 __attribute__((reqd_work_group_size(1, 1, 1))) kernel void
 conv_direct(global const float *restrict x, global const float *restrict w, global float *restrict y,
             global const float *restrict bias, int has_bias, float parameter, int accumulate, int channels, int blocks, int taps_h, int taps_w,
-            int run, long x_offset, long x_block, int x_image, int x_row, int x_tap_row, int x_tap, long w_offset,
-            long w_panel, int w_block, int w_tap_row, int w_tap, long y_offset, long y_block, int y_image,
+            int run, int last_run, long x_offset, long x_block, int x_image, int x_row, int x_tap_row, int x_tap,
+            long w_offset, long w_panel, int w_block, int w_tap_row, int w_tap, long y_offset, long y_block, int y_image,
             int y_row, int images, int out_h, int out_w, int tiles_per_item, int tiles_first) {
     const int panel = get_global_id(tiles_first), first = get_global_id(1 - tiles_first) * tiles_per_item;
     const int tiles_h = (out_h + TH - 1) / TH, tiles_w = (out_w + TW - 1) / TW;
@@ -70,15 +71,16 @@ conv_direct(global const float *restrict x, global const float *restrict w, glob
         }
         for (int block = 0; block < blocks; block++) {
             global const float *pixels = corner + block * x_block;
-            if (panel == 0) // the first to come here: fetch what the next tile needs
+            const int steps = block + 1 < blocks ? run : last_run;
+            if (panel == 0) // the first to come here: fetch what a later tile needs
                 UNROLL for (int m = 0; m < MR; m++)
-                    PREFETCH(pixels + IN(m) + TW * XP);
+                    PREFETCH(pixels + IN(m) + TILES_AHEAD * TW * XP);
             for (int ky = 0; ky < taps_h; ky++)
                 for (int kx = 0; kx < taps_w; kx++) {
                     global const float *a = pixels + ky * x_tap_row + kx * x_tap;
                     global const float *b = w + w_offset + panel * w_panel + (long)block * w_block +
                                             ky * w_tap_row + kx * w_tap;
-                    ROLLED for (int k = 0; k < run; k++) {
+                    ROLLED for (int k = 0; k < steps; k++) {
                         REAL weight[NV];
                         UNROLL for (int v = 0; v < NV; v++)
                             weight[v] = LOAD(b + v * B);

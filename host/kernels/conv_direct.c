@@ -20,6 +20,8 @@ static struct thaw_direct_pass forward_pass(const struct thaw_conv_problem *prob
         .taps_h = g->w.kh,
         .taps_w = rows ? 1 : g->w.kw,
         .run = rows ? g->w.kw * g->x.block : g->x.block,
+        .last_run =
+            rows ? g->w.kw * g->x.block : g->x.c - (thaw_layout_blocks(&g->x) - 1) * g->x.block,
         .x_offset = (int64_t)thaw_layout_origin(&g->x) - (int64_t)g->pad_top * x_row -
                     (int64_t)g->pad_left * g->x.block,
         .x_block = (int64_t)thaw_layout_block_stride(&g->x),

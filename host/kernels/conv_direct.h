@@ -17,6 +17,7 @@ struct thaw_direct_pass {
     int channels; /* of the output */
     int vectors;  /* of output channels in a panel */
     int blocks, taps_h, taps_w, run;
+    int last_run; /* of the last block: its channels that are not padding */
     int64_t x_offset, x_block, w_offset, w_panel, y_offset, y_block;
     int x_image, x_row, x_pixel, x_tap_row, x_tap;
     int w_block, w_tap_row, w_tap;

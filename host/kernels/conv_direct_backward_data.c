@@ -79,6 +79,7 @@ static struct thaw_direct_pass class_pass(const struct thaw_conv_geometry *g,
         .taps_h = w.taps ? h.taps : 0,
         .taps_w = w.taps,
         .run = block,
+        .last_run = g->y.c - (thaw_layout_blocks(&g->y) - 1) * block,
         .x_offset =
             (int64_t)thaw_layout_origin(&g->y) + (int64_t)h.at * y_row + (int64_t)w.at * block,
         .x_block = (int64_t)thaw_layout_block_stride(&g->y),

@@ -20,6 +20,7 @@ static int min_int(int a, int b) {
 
 struct plan {
     int vectors, panels, blocks, taps_w, run, rows; /* rows: MR of the kernel */
+    int last_run;                                   /* of the last block: without padding */
     int row_pixels;                                 /* as in struct thaw_direct_pass */
     int x_pixel, y_pixel;
     int chunk_images, chunk_h, chunk_w;
@@ -98,6 +99,7 @@ static struct plan plan_of(const struct thaw_conv_geometry *g,
         .run = rows ? g->w.kw * g->x.block : g->x.block,
         .splits = 1,
     };
+    p.last_run = rows ? p.run : g->x.c - (p.blocks - 1) * g->x.block;
     p.panels = thaw_layout_blocks(&g->y) / p.vectors;
     p.rows = tile_rows(p.run, p.vectors, caps->block);
     plan_pixels(g, &p);
@@ -120,6 +122,8 @@ thaw_status thaw_direct_weight_prepare(thaw_device *device, const struct thaw_co
     thaw_define_int(&defines, "B", caps->block);
     thaw_define_int(&defines, "NV", p.vectors);
     thaw_define_int(&defines, "MR", p.rows);
+    int turns = problem->geometry.w.kh * p.taps_w * (p.run / p.rows);
+    thaw_define_int(&defines, "FETCHES", ceil_div(p.vectors, turns));
     THAW_TRY(thaw_kernel_get(device, "conv_direct_weight.cl", "conv_direct_weight", defines.text,
                              &state->kernels[0]));
     return thaw_kernel_get(device, "conv_direct_weight.cl", "conv_direct_weight_reduce",
@@ -142,13 +146,13 @@ static thaw_status sum(thaw_device *device, const struct thaw_conv_problem *prob
         device, kernel, &range, THAW_ARG_BUFFER(run->x), THAW_ARG_BUFFER(run->y),
         THAW_ARG_BUFFER(splits > 1 ? run->workspace : run->w), THAW_ARG_INT(p->panels),
         THAW_ARG_INT(p->blocks), THAW_ARG_INT(g->w.kh), THAW_ARG_INT(p->taps_w),
-        THAW_ARG_INT(p->run), THAW_ARG_LONG(x_offset), THAW_ARG_LONG(thaw_layout_block_stride(x)),
-        THAW_ARG_INT(thaw_layout_image_stride(x)), THAW_ARG_INT(g->stride_h * x_row),
-        THAW_ARG_INT(p->x_pixel), THAW_ARG_INT(g->dilation_h * x_row),
-        THAW_ARG_INT(g->dilation_w * x->block), THAW_ARG_LONG(thaw_layout_origin(y)),
-        THAW_ARG_LONG(thaw_layout_block_stride(y)), THAW_ARG_INT(thaw_layout_image_stride(y)),
-        THAW_ARG_INT(thaw_layout_row_stride(y)), THAW_ARG_INT(p->y_pixel),
-        THAW_ARG_INT(row ? 1 : run->batch), THAW_ARG_INT(row ? 1 : y->h),
+        THAW_ARG_INT(p->run), THAW_ARG_INT(p->last_run), THAW_ARG_LONG(x_offset),
+        THAW_ARG_LONG(thaw_layout_block_stride(x)), THAW_ARG_INT(thaw_layout_image_stride(x)),
+        THAW_ARG_INT(g->stride_h * x_row), THAW_ARG_INT(p->x_pixel),
+        THAW_ARG_INT(g->dilation_h * x_row), THAW_ARG_INT(g->dilation_w * x->block),
+        THAW_ARG_LONG(thaw_layout_origin(y)), THAW_ARG_LONG(thaw_layout_block_stride(y)),
+        THAW_ARG_INT(thaw_layout_image_stride(y)), THAW_ARG_INT(thaw_layout_row_stride(y)),
+        THAW_ARG_INT(p->y_pixel), THAW_ARG_INT(row ? 1 : run->batch), THAW_ARG_INT(row ? 1 : y->h),
         THAW_ARG_INT(row ? run->batch * p->row_pixels : y->w), THAW_ARG_INT(p->chunk_images),
         THAW_ARG_INT(p->chunk_h), THAW_ARG_INT(p->chunk_w), THAW_ARG_INT(p->panels_per_item),
         THAW_ARG_INT(p->blocks_per_item), THAW_ARG_INT(chunks_per_split),

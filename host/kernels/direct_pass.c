@@ -125,12 +125,12 @@ thaw_status thaw_direct_pass_run(thaw_device *device, const struct thaw_conv_pro
         THAW_ARG_BUFFER(problem->bias ? bias : w), THAW_ARG_INT(problem->bias),
         THAW_ARG_FLOAT(problem->activation_parameter), THAW_ARG_INT(problem->accumulate),
         THAW_ARG_INT(p->channels), THAW_ARG_INT(p->blocks), THAW_ARG_INT(p->taps_h),
-        THAW_ARG_INT(p->taps_w), THAW_ARG_INT(p->run), THAW_ARG_LONG(p->x_offset),
-        THAW_ARG_LONG(p->x_block), THAW_ARG_INT(p->x_image), THAW_ARG_INT(p->x_row),
-        THAW_ARG_INT(p->x_tap_row), THAW_ARG_INT(p->x_tap), THAW_ARG_LONG(p->w_offset),
-        THAW_ARG_LONG(p->w_panel), THAW_ARG_INT(p->w_block), THAW_ARG_INT(p->w_tap_row),
-        THAW_ARG_INT(p->w_tap), THAW_ARG_LONG(p->y_offset), THAW_ARG_LONG(p->y_block),
-        THAW_ARG_INT(p->y_image), THAW_ARG_INT(p->y_row), THAW_ARG_INT(images),
-        THAW_ARG_INT(p->out_h), THAW_ARG_INT(out_w), THAW_ARG_INT(cut.tiles_per_item),
-        THAW_ARG_INT(cut.tiles_first));
+        THAW_ARG_INT(p->taps_w), THAW_ARG_INT(p->run), THAW_ARG_INT(p->last_run),
+        THAW_ARG_LONG(p->x_offset), THAW_ARG_LONG(p->x_block), THAW_ARG_INT(p->x_image),
+        THAW_ARG_INT(p->x_row), THAW_ARG_INT(p->x_tap_row), THAW_ARG_INT(p->x_tap),
+        THAW_ARG_LONG(p->w_offset), THAW_ARG_LONG(p->w_panel), THAW_ARG_INT(p->w_block),
+        THAW_ARG_INT(p->w_tap_row), THAW_ARG_INT(p->w_tap), THAW_ARG_LONG(p->y_offset),
+        THAW_ARG_LONG(p->y_block), THAW_ARG_INT(p->y_image), THAW_ARG_INT(p->y_row),
+        THAW_ARG_INT(images), THAW_ARG_INT(p->out_h), THAW_ARG_INT(out_w),
+        THAW_ARG_INT(cut.tiles_per_item), THAW_ARG_INT(cut.tiles_first));
 }
