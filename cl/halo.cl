@@ -1,18 +1,14 @@
-// Zeroes the halo of a tensor: P rows above and below each map, P pixels at both ends of each row. One
-// work-item a row of a map, halo rows included; a map has ROWS = H + 2P rows of ROW floats.
-
-kernel void halo_zero(global float *x, int rows, int row, int halo_rows, int halo_floats, int maps) {
-    int y = get_global_id(0), map = get_global_id(1);
-    if (y >= rows || map >= maps)
-        return;
-    global float *p = x + ((size_t)map * rows + y) * row;
-    if (y < halo_rows || y >= rows - halo_rows) {
-        for (int i = 0; i < row; i++)
-            p[i] = 0;
-        return;
-    }
-    for (int i = 0; i < halo_floats; i++) {
-        p[i] = 0;
-        p[row - 1 - i] = 0;
+// Zeroes the halo of a tensor: P rows above and below each map, P pixels at both ends of each row, of which those at
+// the end of a row and at the start of the next lie side by side. A map has ROWS = H + 2P rows of ROW floats; a
+// work-item takes `per_item` of them.
+kernel void halo_zero(global float *x, int rows, int row, int halo_rows, int halo_floats, int per_item) {
+    const int first = get_global_id(0) * per_item, last = min(rows, first + per_item);
+    x += (size_t)get_global_id(1) * rows * row;
+    for (int y = first; y < last; y++) {
+        const bool whole = y < halo_rows || y >= rows - halo_rows;
+        const int begin = whole ? 0 : row - halo_floats, next = y + 1 < rows ? halo_floats : 0;
+        global float *p = x + (size_t)y * row;
+        for (int i = begin; i < row + next; i++)
+            p[i] = 0.0f;
     }
 }

@@ -177,13 +177,15 @@ bool thaw_exec_conv_problem(const thaw_exec *exec, int node, enum thaw_conv_dire
 
 static thaw_status clear_halo(const thaw_exec *exec, const struct thaw_layout *layout,
                               cl_mem buffer) {
+    thaw_device *device = exec->graph->device;
     int rows = layout->h + 2 * layout->halo;
-    size_t maps = (size_t)thaw_layout_blocks(layout) * (size_t)layout->n;
-    struct thaw_range range = THAW_RANGE2((size_t)rows, maps);
-    return thaw_launch(exec->graph->device, exec->halo_kernel, &range, THAW_ARG_BUFFER(buffer),
+    int per_item = thaw_device_get_caps(device)->is_cpu ? rows : 1;
+    struct thaw_range range = THAW_RANGE2((size_t)(rows / per_item),
+                                          (size_t)thaw_layout_blocks(layout) * (size_t)layout->n);
+    return thaw_launch(device, exec->halo_kernel, &range, THAW_ARG_BUFFER(buffer),
                        THAW_ARG_INT(rows), THAW_ARG_INT(thaw_layout_row_stride(layout)),
                        THAW_ARG_INT(layout->halo), THAW_ARG_INT(layout->halo * layout->block),
-                       THAW_ARG_INT(maps));
+                       THAW_ARG_INT(per_item));
 }
 
 static thaw_status forward_item(thaw_exec *exec, int i, const struct thaw_op_step *step) {
