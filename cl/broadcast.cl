@@ -1,4 +1,4 @@
-// y = F(a, b) element by element, where a and b may be one value along any axis; built with -DFUNCTION=<name>
+// y = ACT(F(a, b)) element by element, where a and b may be one value along any axis; built with -DFUNCTION=<name>
 // (host/ops/broadcast.h has the list) and, for gradients, -DSIDE=a or b: whose. A_SPLAT and B_SPLAT say that
 // an operand has one channel for all. y may be a's buffer, dx that of dy.
 //
@@ -58,10 +58,10 @@ static inline REAL b_prelu(REAL g, REAL a, REAL b) {
 #define LOAD_B(p) OPERAND_LOAD(p, B_SPLAT)
 
 #ifndef SIDE
-#define VALUE(i) CAT(f_, FUNCTION)(LOAD_A(p + i * a_step), LOAD_B(q + i * b_step))
+#define VALUE(i) ACTIVATE(CAT(f_, FUNCTION)(LOAD_A(p + i * a_step), LOAD_B(q + i * b_step)), parameter)
 
-kernel void broadcast_forward(global const float *a, global const float *b, global float *y, int channels, WALK,
-                              OPERAND(a), OPERAND(b), MAP(y)) {
+kernel void broadcast_forward(global const float *a, global const float *b, global float *y, float parameter,
+                              int channels, WALK, OPERAND(a), OPERAND(b), MAP(y)) {
     const int cb = get_global_id(2), lanes = channels - cb * B;
     EACH_ROW(r) {
         global const float *p = MAP_AT(a, cb, r), *q = MAP_AT(b, cb, r);

@@ -89,11 +89,10 @@ static bool may_change(const struct thaw_exec_item *producer) {
            producer->call.activation == THAW_ACTIVATION_NONE;
 }
 
-/* A convolution that computes without gradient. */
+/* What computes without gradient. */
 static bool may_absorb(const thaw_exec *exec, int producer, int reader) {
-    const struct thaw_exec_item *conv = &exec->items[producer];
-    return may_change(conv) && conv->node->op->fuses_activation && !conv->requires_grad &&
-           !exec->items[reader].requires_grad;
+    const struct thaw_exec_item *before = &exec->items[producer];
+    return may_change(before) && !before->requires_grad && !exec->items[reader].requires_grad;
 }
 
 static bool may_activate(const thaw_exec *exec, int producer, int reader) {
@@ -103,7 +102,8 @@ static bool may_activate(const thaw_exec *exec, int producer, int reader) {
         (node->op->fusable && !node->op->fusable(node->attrs)))
         return false;
     bool residual = before->input_count > before->node->input_count;
-    return may_absorb(exec, producer, reader) ||
+    return (before->node->op && before->node->op->fuses_activation &&
+            may_absorb(exec, producer, reader)) ||
            (may_change(before) && before->node->op->trains_activation &&
             thaw_activation_is_cheap(node->op->activation) &&
             (!residual || thaw_activation_slope_shows(node->op->activation)));
@@ -142,8 +142,8 @@ static void combine(thaw_exec *exec) {
         struct thaw_exec_item *before = &exec->items[producer];
         if (item->node->spec.alias || (op->stochastic && !exec->options.training)) {
             item->stands_for = producer;
-        } else if (op == &thaw_op_batchnorm && may_absorb(exec, producer, i) &&
-                   before->fold_norm < 0 &&
+        } else if (op == &thaw_op_batchnorm && before->node->op && before->node->op->folds_norm &&
+                   may_absorb(exec, producer, i) && before->fold_norm < 0 &&
                    !(exec->options.training && item->node->batch_statistics)) {
             before->fold_norm = i;
             item->stands_for = producer;

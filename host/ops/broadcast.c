@@ -139,6 +139,9 @@ static thaw_status prepare_operand(struct thaw_op_call *call, int i) {
     thaw_define_text(&defines, "FUNCTION", get_attrs(call)->function);
     thaw_define_int(&defines, "A_SPLAT", i > 1 ? call->out.layout.c == 1 : a.splat);
     thaw_define_int(&defines, "B_SPLAT", b.splat);
+    bool last = i == operand_count(call) - 1;
+    thaw_define_text(&defines, "ACT",
+                     thaw_activation_name(last ? call->activation : THAW_ACTIVATION_NONE));
     if (i > 0)
         THAW_TRY(thaw_kernel_get(call->device, "broadcast.cl", "broadcast_forward", defines.text,
                                  &kernels->forward));
@@ -180,11 +183,11 @@ thaw_status thaw_broadcast_forward(const struct thaw_op_call *call,
         struct thaw_walk walk =
             thaw_walk_over(thaw_device_get_caps(call->device), y, o, 2, step->batch);
         struct thaw_range range = thaw_walk_range(&walk);
-        THAW_TRY(thaw_launch(call->device, state->inputs[i].forward, &range,
-                             THAW_ARG_BUFFER(o[0].buffer), THAW_ARG_BUFFER(o[1].buffer),
-                             THAW_ARG_BUFFER(call->out.buffer), THAW_ARG_INT(y->c),
-                             THAW_WALK_ARGS(&walk), THAW_OPERAND_ARGS(&o[0]),
-                             THAW_OPERAND_ARGS(&o[1]), THAW_MAP_ARGS(y)));
+        THAW_TRY(thaw_launch(
+            call->device, state->inputs[i].forward, &range, THAW_ARG_BUFFER(o[0].buffer),
+            THAW_ARG_BUFFER(o[1].buffer), THAW_ARG_BUFFER(call->out.buffer),
+            THAW_ARG_FLOAT(call->activation_parameter), THAW_ARG_INT(y->c), THAW_WALK_ARGS(&walk),
+            THAW_OPERAND_ARGS(&o[0]), THAW_OPERAND_ARGS(&o[1]), THAW_MAP_ARGS(y)));
     }
     return THAW_OK;
 }

@@ -41,8 +41,9 @@ thaw_status thaw_broadcast_backward(const struct thaw_op_call *call,
 thaw_status thaw_broadcast_onnx(struct thaw_export_call *call);
 
 #define THAW_BROADCAST_PARTS                                                                       \
-    .attrs_size = sizeof(struct thaw_broadcast_attrs), .infer = thaw_broadcast_infer,              \
-    .prepare = thaw_broadcast_prepare, .forward = thaw_broadcast_forward,                          \
-    .backward = thaw_broadcast_backward, .onnx = thaw_broadcast_onnx
+    .attrs_size = sizeof(struct thaw_broadcast_attrs), .fuses_activation = true,                   \
+    .infer = thaw_broadcast_infer, .prepare = thaw_broadcast_prepare,                              \
+    .forward = thaw_broadcast_forward, .backward = thaw_broadcast_backward,                        \
+    .onnx = thaw_broadcast_onnx
 
 #endif

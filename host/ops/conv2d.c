@@ -102,6 +102,7 @@ const struct thaw_op thaw_op_conv2d = {
     .attrs_size = sizeof(struct thaw_conv_attrs),
     .inputs_min = 1,
     .inputs_max = 1,
+    .folds_norm = true,
     .fuses_activation = true,
     .parse = parse,
     .infer = infer,

@@ -94,6 +94,7 @@ const struct thaw_op thaw_op_linear = {
     .attrs_size = sizeof(struct attrs),
     .inputs_min = 1,
     .inputs_max = 1,
+    .folds_norm = true,
     .fuses_activation = true,
     .parse = parse,
     .infer = infer,

@@ -125,7 +125,8 @@ struct thaw_op {
     const char *summary; /* one line for people */
     size_t attrs_size;
     int inputs_min, inputs_max;
-    bool fuses_activation; /* call->activation may be set (conv, linear) */
+    bool folds_norm;       /* a batch norm after it may go into its weights (conv, linear) */
+    bool fuses_activation; /* call->activation may be set where no backward runs (conv, add) */
     /* call->activation may be set where backward runs, too, which then begins with its gradient:
      * to those that thaw_activation_is_cheap() (batch norm). */
     bool trains_activation;

@@ -40,7 +40,7 @@ static void fold_norms(struct exporter *e) {
             continue;
         int producer = node->inputs[0];
         const struct thaw_op *op = e->graph->nodes[producer].op;
-        if (op && op->fuses_activation && e->items[producer].readers == 1) {
+        if (op && op->folds_norm && e->items[producer].readers == 1) {
             e->items[producer].norm = i;
             e->items[i].stands_for = producer;
             e->description->folded_count++;
