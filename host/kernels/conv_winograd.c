@@ -82,12 +82,23 @@ static int fused_chunk(const struct thaw_winograd_plan *p, int block) {
     return min_int(FUSED_CHUNK, (int)(left / tile));
 }
 
+/* What measuring may find better than plan_chunks does by itself. */
+static const int ways[][2] = {{1, 28}, {1, 56}, {1, 112}, {0, 112}, {0, 224}, {0, 448}, {0, 896}};
+static const char *const way_names[] = {"fused", "chunk"};
+static const struct thaw_variants variants = {way_names, 2, ways[0], sizeof ways / sizeof *ways};
+
 /* Chunks of equal size, as many for each item. */
-static void plan_chunks(struct thaw_winograd_plan *p, const struct thaw_device_caps *caps) {
+static void plan_chunks(struct thaw_winograd_plan *p, int variant,
+                        const struct thaw_device_caps *caps) {
     int groups = ceil_div(p->tiles, p->tile_rows);
     int64_t weights = (int64_t)p->blocks * p->panels * p->vectors * caps->block * caps->block;
     bool fused = weights < FUSED_WEIGHTS && groups >= 2 * caps->compute_units;
-    int most = (fused ? fused_chunk(p, caps->block) : CHUNK) / p->tile_rows; /* groups in a chunk */
+    int chunk = fused ? fused_chunk(p, caps->block) : CHUNK;
+    if (variant) {
+        fused = ways[variant - 1][0];
+        chunk = ways[variant - 1][1];
+    }
+    int most = chunk / p->tile_rows; /* groups in a chunk */
     p->items = fused ? min_int(caps->compute_units, groups) : 0;
     int share = fused ? ceil_div(groups, p->items) : groups;
     p->chunk = ceil_div(share, ceil_div(share, most > 0 ? most : 1)) * p->tile_rows;
@@ -110,7 +121,7 @@ struct thaw_winograd_plan thaw_winograd_plan_make(const struct thaw_conv_problem
     p.panels = thaw_layout_blocks(out) / p.vectors;
     p.tiles = thaw_winograd_tiles(&p, out->n);
     p.tile_rows = choose_rows(p.tiles, p.vectors, caps->block);
-    plan_chunks(&p, caps);
+    plan_chunks(&p, problem->variant, caps);
     return p;
 }
 
@@ -294,6 +305,7 @@ static thaw_status run(thaw_device *device, const struct thaw_conv_problem *prob
 const struct thaw_conv_candidate thaw_conv_winograd = {
     .name = "winograd",
     .summary = "3x3 by Winograd's F(4x4, 3x3), a quarter of the multiplications (CPU)",
+    .variants = &variants,
     .applies = applies,
     .recommended = recommended,
     .workspace_bytes = workspace_bytes,
