@@ -96,8 +96,8 @@ thaw_status thaw_kernel_get(thaw_device *device, const char *file, const char *n
 /* The work-group limit of this kernel on this device: CL_KERNEL_WORK_GROUP_SIZE. Compiles it if it
  * was only planned; 0 if that fails. */
 size_t thaw_kernel_max_group(thaw_kernel *kernel);
-/* While planning, thaw_kernel_get() compiles nothing, and what it gives may not be launched: getting
- * it again afterwards compiles it. */
+/* While planning, thaw_kernel_get() compiles nothing, and what it gives may not be launched:
+ * getting it again afterwards compiles it. */
 void thaw_device_set_planning(thaw_device *device, bool is_planning);
 
 /* A string of -D options, built up piece by piece; starts as {0}. `failed` when it would not fit.

@@ -13,9 +13,9 @@ struct thaw_model_allow {
     const thaw_yaml *missing, *unexpected, *mismatch;
 };
 
-/* Loads `path` into a graph that has device memory. Each parameter is looked for by its name, then its alias;
- * the new head's are not looked for. `report` (with `weights`, which it points into) is for the
- * caller to print and finish, also on failure after it was made; both start as {0}. */
+/* Loads `path` into a graph that has device memory. Each parameter is looked for by its name, then
+ * its alias; the new head's are not looked for. `report` (with `weights`, which it points into) is
+ * for the caller to print and finish, also on failure after it was made; both start as {0}. */
 thaw_status thaw_model_load_weights(struct thaw_graph *graph, const char *path,
                                     const struct thaw_model_allow *allow,
                                     struct thaw_weights *weights, struct thaw_load_report *report);

@@ -138,7 +138,10 @@ static char *with_candidate(const char *file, const char *name) {
         at = strstr(at, "candidate: ") + strlen("candidate: ");
         thaw_text_append_bytes(&changed, file, (size_t)(at - file));
         thaw_text_append(&changed, "%s", name);
+        const char *variant = ", variant: {";
         at += strcspn(at, ",");
+        if (strncmp(at, variant, strlen(variant)) == 0)
+            at = strchr(at, '}') + 1;
     }
     thaw_text_append(&changed, "%s", file);
     assert_false(changed.failed);

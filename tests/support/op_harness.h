@@ -31,8 +31,8 @@ typedef void op_reference(const struct op_test *test, const struct op_map *in,
                           const struct op_map *params, struct op_map *out);
 
 struct op_test {
-    const char *op, *attrs; /* attrs: YAML, or NULL */
-    int input_count;        /* 0: 1 */
+    const char *op, *attrs;                   /* attrs: YAML, or NULL */
+    int input_count;                          /* 0: 1 */
     struct thaw_shape in[THAW_OP_INPUTS_MAX]; /* one more than the op takes: a residual */
     bool image; /* input 0 is the network's image: its block is its channels */
     bool training, batch_statistics;
