@@ -3,7 +3,7 @@
  * of several rounds.
  *
  * bench_conv --keys [CANDIDATE]: reads problems, one a line, as thaw_conv_problem_key() writes them
- * and `thaw bench --candidates --json` lists them; prints milliseconds, the name of the candidate
+ * and `thaw tune --json` lists them; prints milliseconds, the name of the candidate
  * (the default choice, or the given one where it applies) and the problem, separated by tabs.
  *
  * bench_conv --peak: GFLOP/s of fused multiply-adds on this device.

@@ -98,12 +98,14 @@ def output_of(command, text, cores, more):
 
 def measure(options, network, batch):
     """Rows of a network: one for each distinct problem of a convolution."""
-    listing = json.loads(output_of([options.thaw, "bench", network, "--training", "--batch", str(batch), "--json",
-                                    "--quiet", "--candidates", "--seconds", "1"], None, options.cores, {}))
-    # layers of one pixel are matrix products; what accumulates has no equal in PyTorch
+    listing = json.loads(output_of([options.thaw, "tune", network, "--training", "--batch", str(batch), "--json",
+                                    "--quiet", "--dry-run", "--seconds", "1"], None, options.cores, {}))
+    # layers of one pixel are matrix products; what accumulates has no equal in PyTorch, nor have activations
     problems = {}
     for p in listing["problems"]:
         key = p["problem"].replace(" accumulate", "")
+        if not key.startswith("conv ") or " none" not in key:
+            continue
         if parse(key)["h"] > 1 and (options.only or "") in key:
             problem = problems.setdefault(key, {"network": network, "layer": p["layer"], "layers": 0, "problem": key})
             problem["layers"] += p["uses"]
